@@ -1,0 +1,210 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/failoverd/failoverd/internal/object"
+)
+
+// dir is an object.Store in a directory: for a demo, a test, or a file system
+// that all watchers share and whose flock works across its clients. Each object
+// is a file, replaced atomically; an exclusive lock on one file makes checking a
+// condition and writing a single step among all processes that use the store.
+type dir struct {
+	root    string
+	timeout time.Duration
+}
+
+const lockFile = ".lock" // no key can name it: see object.CheckKey
+
+func openDir(root string, timeout time.Duration) (*dir, error) {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, fmt.Errorf("open directory store: %w", err)
+	}
+	return &dir{root: root, timeout: timeout}, nil
+}
+
+// Get implements object.Store.
+func (d *dir) Get(ctx context.Context, key string) (object.Object, error) {
+	if err := errors.Join(object.CheckKey(key), ctx.Err()); err != nil {
+		return object.Object{}, err
+	}
+	body, err := os.ReadFile(d.path(key))
+	if notThere(err) {
+		return object.Object{}, fmt.Errorf("get %s: %w", key, object.ErrNotFound)
+	}
+	if err != nil {
+		return object.Object{}, fmt.Errorf("get %s: %w", key, err)
+	}
+	return object.Object{Body: body, ETag: object.ETagOf(body)}, nil
+}
+
+// GetIfChanged implements object.Store.
+func (d *dir) GetIfChanged(ctx context.Context, key, etag string) (object.Object, error) {
+	o, err := d.Get(ctx, key)
+	if err == nil && o.ETag == etag {
+		return object.Object{}, fmt.Errorf("get %s: %w", key, object.ErrNotModified)
+	}
+	return o, err
+}
+
+// Put implements object.Store.
+func (d *dir) Put(ctx context.Context, key string, body []byte, cond object.Condition) (string, error) {
+	if err := object.CheckKey(key); err != nil {
+		return "", err
+	}
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return "", fmt.Errorf("put %s: %w", key, err)
+	}
+	defer unlock()
+	current, err := d.Get(ctx, key)
+	if err != nil && !errors.Is(err, object.ErrNotFound) {
+		return "", fmt.Errorf("put %s: %w", key, err)
+	}
+	if !cond.Holds(err == nil, current.ETag) {
+		return "", fmt.Errorf("put %s (%s): %w", key, cond, object.ErrConflict)
+	}
+	path := d.path(key)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", fmt.Errorf("put %s: %w", key, err)
+	}
+	// The temporary file's name starts with a dot, so no listing shows it.
+	if err := renameio.WriteFile(path, body, 0o644, renameio.WithTempDir(filepath.Dir(path))); err != nil {
+		return "", fmt.Errorf("put %s: %w", key, err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return "", fmt.Errorf("put %s: %w", key, err)
+	}
+	return object.ETagOf(body), nil
+}
+
+// List implements object.Store.
+func (d *dir) List(ctx context.Context, prefix string) ([]object.Entry, error) {
+	var entries []object.Entry
+	err := filepath.WalkDir(d.root, func(path string, file fs.DirEntry, err error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if path == d.root {
+			return err
+		}
+		if notThere(err) {
+			return nil // deleted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(file.Name(), ".") {
+			if file.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		relative, err := filepath.Rel(d.root, path)
+		if err != nil {
+			return err
+		}
+		key := filepath.ToSlash(relative)
+		if file.IsDir() {
+			if !strings.HasPrefix(key+"/", prefix) && !strings.HasPrefix(prefix, key+"/") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasPrefix(key, prefix) {
+			return nil
+		}
+		o, err := d.Get(ctx, key)
+		if errors.Is(err, object.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		entries = append(entries, object.Entry{Key: key, Size: int64(len(o.Body)), ETag: o.ETag})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	slices.SortFunc(entries, func(a, b object.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return entries, nil
+}
+
+// Delete implements object.Store.
+func (d *dir) Delete(ctx context.Context, key string) error {
+	if err := object.CheckKey(key); err != nil {
+		return err
+	}
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	defer unlock()
+	if err := os.Remove(d.path(key)); err != nil && !notThere(err) {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	return nil
+}
+
+func (d *dir) path(key string) string { return filepath.Join(d.root, filepath.FromSlash(key)) }
+
+// lock takes the store's lock. It asks again instead of blocking in the kernel,
+// because a frozen process may hold it longer than our deadline.
+func (d *dir) lock(ctx context.Context) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	file, err := os.OpenFile(filepath.Join(d.root, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
+		if err := ctx.Err(); err != nil {
+			file.Close()
+			if errors.Is(err, context.DeadlineExceeded) {
+				return nil, fmt.Errorf("another process keeps %s locked: %w", file.Name(), object.ErrUnavailable)
+			}
+			return nil, err
+		}
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil // closing releases the lock
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			file.Close()
+			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// syncDir makes a rename last through a power cut.
+func syncDir(path string) error {
+	opened, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	return opened.Sync()
+}
+
+// notThere also covers a key below another object, "a/b" where "a" is a file,
+// and a key that is only other keys' first segments.
+func notThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR)
+}
