@@ -1,0 +1,155 @@
+package journal
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// accept opens a plan: refused if one is open or its epoch is not the next, so
+// that no effect ever happens without a committed intent.
+func (s *State) accept(c Command) error {
+	plan := *c.Accept
+	p, err := s.product(plan.Product)
+	if err != nil {
+		return err
+	}
+	if p.Open != nil {
+		return fmt.Errorf("product %s: plan %d (%s) is open: %w", plan.Product, p.Open.Plan.ID, p.Open.Plan.Kind, ErrStale)
+	}
+	want := p.Chain.Epoch
+	if plan.Kind.Promotes() {
+		want++
+	}
+	if plan.Epoch != want {
+		return fmt.Errorf("product %s: the plan is for epoch %d, not %d: %w", plan.Product, plan.Epoch, want, ErrStale)
+	}
+	if len(plan.Steps) == 0 || plan.Commit > len(plan.Steps) || (plan.Kind.Promotes() && (plan.After == nil || plan.Commit >= len(plan.Steps))) {
+		return fmt.Errorf("product %s: the %s plan has %d steps and commits at %d", plan.Product, plan.Kind, len(plan.Steps), plan.Commit)
+	}
+	s.Plans++
+	plan.ID = s.Plans
+	p.Open = &promote.Progress{Plan: plan}
+	p.OpenedAt = c.At
+	return nil
+}
+
+func (s *State) open(product string, id uint64) (*Product, error) {
+	p, err := s.product(product)
+	if err != nil {
+		return nil, err
+	}
+	if p.Open == nil || p.Open.Plan.ID != id {
+		return nil, fmt.Errorf("product %s: plan %d is not open: %w", product, id, ErrStale)
+	}
+	return p, nil
+}
+
+// done notes a finished step. A repeated note of the same step changes nothing.
+func (s *State) done(index uint64, c Command) error {
+	d := *c.Done
+	p, err := s.open(d.Product, d.Plan)
+	if err != nil {
+		return err
+	}
+	if p.Open.Undoing != d.Undoing || d.Index != p.Open.Next {
+		return fmt.Errorf("product %s: step %d of plan %d is not the next (%d): %w", d.Product, d.Index, d.Plan, p.Open.Next, ErrStale)
+	}
+	open := *p.Open
+	step := open.Steps()[open.Next]
+	open.Notes = append(append([]promote.Note(nil), open.Notes...), d.Note)
+	open.Next++
+	p.Open = &open
+	if !d.Note.Failed {
+		p.effect(step, c.At)
+	}
+	if open.Finished() {
+		outcome := "done"
+		if open.Undoing {
+			outcome = "taken back: " + open.AbortWhy
+		}
+		s.close(index, p, c.At, outcome)
+	}
+	return nil
+}
+
+// effect is what a finished step changes in the journal's own picture of the chain.
+func (p *Product) effect(step promote.Step, at time.Time) {
+	plan := p.Open.Plan
+	switch step.Goal {
+	case promote.Ackers:
+		p.Chain.Ackers = step.Others
+	case promote.Seats:
+		p.Chain.Servers = step.Servers
+	case promote.Standing:
+		servers := append([]topology.Server(nil), p.Chain.Servers...)
+		for i, s := range servers {
+			if s.Name == step.Server {
+				servers[i].Standing, servers[i].Why = step.Standing, step.Why
+			}
+		}
+		p.Chain.Servers = servers
+	case promote.Writable:
+		if plan.After != nil && !p.Open.Undoing {
+			p.promoted(*plan.After, at)
+		}
+	}
+}
+
+// promoted takes over what a promotion changes, and keeps what operators may
+// have changed meanwhile.
+func (p *Product) promoted(after topology.Chain, at time.Time) {
+	p.Chain.Servers, p.Chain.Ackers, p.Chain.Epoch = after.Servers, after.Ackers, after.Epoch
+	if after.Last != nil {
+		last := *after.Last
+		last.At = at
+		p.Chain.Last = &last
+	}
+}
+
+func (s *State) close(index uint64, p *Product, at time.Time, outcome string) {
+	plan := p.Open.Plan
+	s.record(Entry{ID: index, At: at, Product: plan.Product, What: string(plan.Kind), Outcome: outcome, Actor: plan.Actor, Why: plan.Why,
+		Epoch: p.Chain.Epoch, Plan: plan.ID, From: plan.From, To: plan.Target, Ms: at.Sub(p.OpenedAt).Milliseconds(), Phases: p.Open.Notes})
+	p.Open, p.OpenedAt = nil, time.Time{}
+}
+
+// abort gives a plan up. It is refused once a server may have been opened.
+func (s *State) abort(index uint64, c Command) error {
+	p, err := s.open(c.Abort.Product, c.Abort.Plan)
+	if err != nil {
+		return err
+	}
+	if p.Open.Undoing {
+		return fmt.Errorf("product %s: plan %d is being taken back already: %w", c.Abort.Product, c.Abort.Plan, ErrStale)
+	}
+	if p.Open.Plan.Kind.Promotes() && p.Open.MayHaveOpened() {
+		return fmt.Errorf("product %s: plan %d may have opened %s: it only goes forward: %w", c.Abort.Product, c.Abort.Plan, p.Open.Plan.Target, ErrStale)
+	}
+	if len(p.Open.Plan.Undo) == 0 {
+		s.close(index, p, c.At, "given up: "+c.Abort.Why)
+		return nil
+	}
+	open := *p.Open
+	open.Undoing, open.Next, open.AbortWhy = true, 0, c.Abort.Why
+	p.Open = &open
+	return nil
+}
+
+// supersede takes a promotion that may have happened as having happened.
+func (s *State) supersede(index uint64, c Command) error {
+	p, err := s.open(c.Supersede.Product, c.Supersede.Plan)
+	if err != nil {
+		return err
+	}
+	if !p.Open.Plan.Kind.Promotes() || !p.Open.MayHaveOpened() {
+		return fmt.Errorf("product %s: plan %d has opened nothing: %w", c.Supersede.Product, c.Supersede.Plan, ErrStale)
+	}
+	if p.Chain.Epoch < p.Open.Plan.Epoch {
+		p.promoted(*p.Open.Plan.After, c.At)
+	}
+	s.close(index, p, c.At, "overtaken: "+c.Supersede.Why)
+	return nil
+}

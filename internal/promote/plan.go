@@ -1,0 +1,159 @@
+// Package promote holds the steps that bring a chain to its next shape, the plans
+// made of them, and their execution. Planning is pure; steps reach goals through
+// the small interfaces of server.go, and may be repeated by another leader at any
+// boundary.
+package promote
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// Kind is what a plan is for.
+type Kind string
+
+// The kinds of plan. They are a wire format: append, never rename.
+const (
+	Failover   Kind = "failover"   // the master is dead
+	Switchover Kind = "switchover" // the master is alive and hands over
+	Reopen     Kind = "reopen"     // the master is back, read-only: open it again
+	Protect    Kind = "protect"    // semi-sync is not as it should be
+	Reform     Kind = "reform"     // other servers acknowledge
+	Mend       Kind = "mend"       // a replica follows the wrong source, or none
+	Rejoin     Kind = "rejoin"     // a server that was out comes back
+	Quarantine Kind = "quarantine" // a server holds what the chain does not
+	Fence      Kind = "fence"      // a server that is not the master is open for writes
+	Publish    Kind = "publish"    // the published file is behind
+	Raise      Kind = "raise"      // the slave and the candidate change places, ahead of a switchover
+)
+
+// Promotes says whether a plan of this kind changes the master.
+func (k Kind) Promotes() bool { return k == Failover || k == Switchover }
+
+// Goal is the kind of a step: a state to reach, not a command. Goals are a wire
+// format: append, never rename.
+type Goal string
+
+// The goals. The table in ARCHITECTURE.md is generated from Goals.
+const (
+	Revoked   Goal = "revoked"
+	Drained   Goal = "drained"
+	Fed       Goal = "fed"
+	Armed     Goal = "armed"
+	Disarmed  Goal = "disarmed"
+	Closed    Goal = "closed"
+	CaughtUp  Goal = "caught-up"
+	Writable  Goal = "writable"
+	Published Goal = "published"
+	Detached  Goal = "detached"
+	Following Goal = "following"
+	Fenced    Goal = "fenced"
+	Ackers    Goal = "ackers"
+	Standing  Goal = "standing"
+	Seats     Goal = "seats"
+)
+
+// Step is one goal and whom it is about. It is plain data.
+type Step struct {
+	Goal   Goal   `json:"goal"`
+	Server string `json:"server,omitempty"`
+	// Source is the other end, for caught-up, following and armed.
+	Source string `json:"source,omitempty"`
+	// Others are servers for which the goal is tried but not needed; for ackers, the new set.
+	Others []string `json:"others,omitempty"`
+	// Floor is the set that the server must hold when the step is done.
+	Floor topology.GTIDSet `json:"floor,omitzero"`
+	// Standing and Why are the outcome of a standing step.
+	Standing topology.Standing `json:"standing,omitempty"`
+	Why      string            `json:"why,omitempty"`
+	// Servers is the new seating of a seats step.
+	Servers []topology.Server `json:"servers,omitempty"`
+	// Lenient steps are given up after one failed try, noted, and left to the repair rules.
+	Lenient bool `json:"lenient,omitempty"`
+}
+
+// String names the step in one line, as logs and the CLI print it.
+func (s Step) String() string {
+	var b strings.Builder
+	b.WriteString(string(s.Goal))
+	if s.Server != "" {
+		b.WriteString(" " + s.Server)
+	}
+	switch {
+	case s.Source != "" && s.Goal == Following:
+		b.WriteString(" ← " + s.Source)
+	case s.Source != "":
+		b.WriteString(" with " + s.Source)
+	}
+	if len(s.Others) > 0 {
+		fmt.Fprintf(&b, " {%s}", strings.Join(s.Others, ","))
+	}
+	if s.Standing != "" {
+		b.WriteString(" " + string(s.Standing))
+	}
+	return b.String()
+}
+
+// Plan is the list of steps that brings one chain to its next shape. It is
+// committed to the journal before its first effect.
+type Plan struct {
+	// ID is given by the journal, unique over all products.
+	ID      uint64 `json:"id"`
+	Product string `json:"product"`
+	Kind    Kind   `json:"kind"`
+	// Epoch is the epoch the chain has when the plan is done: the next one for a
+	// promotion, the present one for anything else.
+	Epoch uint64 `json:"epoch"`
+	Rule  string `json:"rule,omitempty"` // the rule that asked for it
+	Why   string `json:"why"`
+	Actor string `json:"actor"` // failoverd, or who asked
+	// From and Target are the old and the new master of a promotion.
+	From   string `json:"from,omitempty"`
+	Target string `json:"target,omitempty"`
+	Steps  []Step `json:"steps"`
+	// Commit is the index of the step that is the point of no return: once it
+	// may have begun, the plan only goes forward. len(Steps) when there is none.
+	Commit int `json:"commit"`
+	// Undo are the steps that take the chain back when the plan is given up before Commit.
+	Undo []Step `json:"undo,omitempty"`
+	// After is the chain once the commit step is done, nil when it stays.
+	After *topology.Chain `json:"after,omitempty"`
+}
+
+// Progress is a plan in the journal and how far it is.
+type Progress struct {
+	Plan Plan `json:"plan"`
+	// Next is the first step not known to be done; it indexes Undo while Undoing.
+	Next    int  `json:"next"`
+	Undoing bool `json:"undoing,omitempty"`
+	// AbortWhy says why the plan was given up.
+	AbortWhy string `json:"abortWhy,omitempty"`
+	// Notes has one entry per finished step.
+	Notes []Note `json:"notes"`
+}
+
+// Note is what came of one step.
+type Note struct {
+	Step string `json:"step"`
+	Text string `json:"text,omitempty"`
+	// Ms is how long the step took, in milliseconds.
+	Ms int64 `json:"ms"`
+	// Failed marks a lenient step that was given up.
+	Failed bool `json:"failed,omitempty"`
+}
+
+// Steps are the steps that are being worked through.
+func (p Progress) Steps() []Step {
+	if p.Undoing {
+		return p.Plan.Undo
+	}
+	return p.Plan.Steps
+}
+
+// Finished says whether no step is left.
+func (p Progress) Finished() bool { return p.Next >= len(p.Steps()) }
+
+// MayHaveOpened says whether the plan is at or past its point of no return.
+func (p Progress) MayHaveOpened() bool { return !p.Undoing && p.Next >= p.Plan.Commit }

@@ -1,0 +1,71 @@
+package promote
+
+import (
+	"fmt"
+
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// Course is what to do with an open plan.
+type Course string
+
+// The courses.
+const (
+	GoOn Course = "go-on"
+	// Abort gives the plan up: nothing was opened, its undo steps run.
+	Abort Course = "abort"
+	// Supersede takes the plan's promotion as having happened, because it may
+	// have, and closes it: the new master is judged like any other.
+	Supersede Course = "supersede"
+)
+
+// Resume says what to do with an open plan, given a fresh look. It is pure. failed
+// is the error of the latest try of the plan's next step, empty before one.
+func Resume(c topology.Case, open Progress, failed string) (Course, string) {
+	plan := open.Plan
+	switch {
+	case open.Undoing || open.Finished():
+		return GoOn, ""
+	case !plan.Kind.Promotes():
+		return resumeRepair(c, open, failed)
+	case open.MayHaveOpened():
+		return resumeOpened(c, open, failed)
+	case plan.Kind == Switchover && failed != "":
+		return Abort, failed
+	case plan.Kind == Failover && failed != "":
+		p := c.Digest()
+		if p.Up(plan.From) && !p.Up(plan.Target) {
+			return Abort, fmt.Sprintf("%s does not answer any more, and the old master %s does: nothing was opened", plan.Target, plan.From)
+		}
+	}
+	return GoOn, ""
+}
+
+// resumeRepair: a repair that fails is dropped, the rules ask again for what is
+// still wrong; and a repair never stands in the way of a failover.
+func resumeRepair(c topology.Case, open Progress, failed string) (Course, string) {
+	if failed != "" {
+		return Abort, failed
+	}
+	if v := topology.Judge(c); v.Action == topology.Failover {
+		return Abort, "the master is dead: " + v.Why
+	}
+	return GoOn, ""
+}
+
+// resumeOpened: past the point of no return the chain as it will be is judged; if
+// its master died in its turn, there is nothing to finish here.
+func resumeOpened(c topology.Case, open Progress, failed string) (Course, string) {
+	if open.Plan.After == nil || failed == "" {
+		return GoOn, ""
+	}
+	if open.Next == open.Plan.Commit { // not yet recorded as opened
+		c.Chain = *open.Plan.After
+		c.Chain.Mode, c.Chain.Pause = topology.Auto, nil
+	}
+	v := topology.Judge(c)
+	if v.Action == topology.Failover || v.Rule == "master-dead-no-target" {
+		return Supersede, fmt.Sprintf("%s may have been opened and is dead now: %s", open.Plan.Target, v.Why)
+	}
+	return GoOn, ""
+}

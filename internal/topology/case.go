@@ -1,0 +1,251 @@
+package topology
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Case is everything a verdict may depend on. It is plain data, so a verdict can
+// be replayed from its file.
+type Case struct {
+	Chain Chain `json:"chain"`
+	// Watchers is how many watchers vote in the cluster.
+	Watchers int `json:"watchers"`
+	// Views has at most one view per watcher.
+	Views []View `json:"views"`
+	// Now is the leader's clock. It is used for pauses and the hold-down alone.
+	Now time.Time `json:"now"`
+	// Published says that the newest published document shows the chain as it is.
+	Published bool `json:"published"`
+}
+
+// ViewTooOld is the age from which a view is not a witness any more.
+const ViewTooOld = Duration(1500 * time.Millisecond)
+
+// Picture is a case digested: what all fresh views say together.
+type Picture struct {
+	Case
+	fresh  []View
+	master Server
+	// servers, by name, in rotation or not
+	seen map[string]*seen
+}
+
+// seen is what the fresh views say of one server.
+type seen struct {
+	server                                   Server
+	answered, refused, silent, alive, absent int
+	// unanswered is how long a majority has missed it, or while fewer miss it, the shortest of theirs.
+	unanswered Duration
+	misses     []Duration
+	// facts are the youngest of all views, and facts Age is their age.
+	facts    *Facts
+	factsAge Duration
+	lastErr  string
+}
+
+// Digest puts the fresh views of a case together.
+func (c Case) Digest() *Picture {
+	p := &Picture{Case: c, seen: map[string]*seen{}}
+	p.master, _ = c.Chain.At(Master)
+	for _, s := range c.Chain.Servers {
+		p.seen[s.Name] = &seen{server: s}
+	}
+	for _, v := range c.Views {
+		if v.Age <= ViewTooOld {
+			p.fresh = append(p.fresh, v)
+		}
+	}
+	sort.Slice(p.fresh, func(i, j int) bool { return p.fresh[i].Watcher < p.fresh[j].Watcher })
+	for _, s := range c.Chain.Servers {
+		seen := p.seen[s.Name]
+		for _, v := range p.fresh {
+			seen.add(v)
+		}
+		if n := len(seen.misses); n > 0 {
+			sort.Slice(seen.misses, func(i, j int) bool { return seen.misses[i] > seen.misses[j] })
+			seen.unanswered = seen.misses[min(n, p.quorum())-1]
+		}
+	}
+	return p
+}
+
+func (s *seen) add(v View) {
+	sighting, ok := v.Sightings[s.server.Name]
+	if !ok {
+		s.absent++
+		return
+	}
+	switch sighting.Contact {
+	case Answered:
+		s.answered++
+	case Refused:
+		s.refused++
+	case Silent:
+		s.silent++
+	default:
+		s.alive++
+	}
+	if sighting.Contact.Missed() {
+		s.misses = append(s.misses, sighting.Unanswered+v.Age)
+	}
+	if sighting.Contact != Answered && sighting.Error != "" {
+		s.lastErr = sighting.Error
+	}
+	if age := sighting.FactsAge + v.Age; sighting.Facts != nil && (s.facts == nil || age < s.factsAge) {
+		s.facts, s.factsAge = sighting.Facts, age
+	}
+}
+
+func (s *seen) missed() int { return s.refused + s.silent }
+
+// up says that some watcher can talk to the server.
+func (s *seen) up() bool { return s != nil && s.answered > 0 }
+
+func (p *Picture) quorum() int { return p.Watchers/2 + 1 }
+
+// masterMissed says that a majority of all watchers cannot reach the master.
+func (p *Picture) masterMissed() bool {
+	return p.seen[p.master.Name].missed() >= p.quorum()
+}
+
+// masterRefused says that a majority was told by the kernel that nobody is
+// there, and no watcher has any sign of life.
+func (p *Picture) masterRefused() bool {
+	m := p.seen[p.master.Name]
+	return m.refused >= p.quorum() && m.answered == 0 && m.alive == 0
+}
+
+// directReplicas are the servers in rotation whose source should be the master.
+func (p *Picture) directReplicas() []*seen {
+	var out []*seen
+	for _, s := range p.Chain.Servers {
+		if s.Standing == In && s.Name != p.master.Name && p.Chain.SourceOf(s.Name) == p.master.Name {
+			out = append(out, p.seen[s.Name])
+		}
+	}
+	return out
+}
+
+// stillHears says that the replica was seen to receive from the master after
+// the watchers lost it. Facts from before the loss say nothing.
+func (p *Picture) stillHears(r *seen, patience Duration) (hears, known bool) {
+	if !r.up() || r.facts == nil || r.factsAge >= p.seen[p.master.Name].unanswered {
+		return false, false
+	}
+	link := r.facts.Link
+	if link == nil || link.IO != On || link.SourceAddr != p.master.Addr() {
+		return false, true
+	}
+	return link.Silence < patience, true
+}
+
+// replicasAgree says whether every direct replica that can be asked has lost the
+// master too, with at least one that can be asked. The sentence says how.
+func (p *Picture) replicasAgree(patience Duration) (bool, string) {
+	agreed := 0
+	for _, r := range p.directReplicas() {
+		if !r.up() {
+			continue
+		}
+		hears, known := p.stillHears(r, patience)
+		switch {
+		case !known:
+			return false, fmt.Sprintf("no look at %s since the master went away", r.server.Name)
+		case hears:
+			return false, fmt.Sprintf("%s still hears the master (%s ago)", r.server.Name, r.facts.Link.Silence.Std().Round(time.Millisecond))
+		}
+		agreed++
+	}
+	if agreed == 0 {
+		return false, "no direct replica can be asked"
+	}
+	return true, fmt.Sprintf("%d of its direct replicas lost it too", agreed)
+}
+
+// target is the server to promote: the one in rotation that should be promoted and can be talked to.
+func (p *Picture) target() (*seen, string) {
+	candidate, ok := p.Chain.At(Candidate)
+	if !ok {
+		return nil, "the chain has no candidate"
+	}
+	s := p.seen[candidate.Name]
+	switch {
+	case candidate.Standing != In:
+		return nil, fmt.Sprintf("candidate %s is %s", candidate.Name, candidate.Standing)
+	case !s.up():
+		return nil, fmt.Sprintf("candidate %s does not answer either (%s)", candidate.Name, s.lastErr)
+	case s.facts == nil:
+		return nil, fmt.Sprintf("candidate %s has not been looked at yet", candidate.Name)
+	}
+	for _, acker := range p.Chain.Ackers {
+		if acker != candidate.Name && !p.seen[acker].up() {
+			return nil, fmt.Sprintf("acker %s may hold acknowledged writes and does not answer", acker)
+		}
+	}
+	return s, ""
+}
+
+// missingEverywhere are the transactions below the high-water mark that no
+// server in rotation that answers holds.
+func (p *Picture) missingEverywhere() GTIDSet {
+	var held GTIDSet
+	for _, s := range p.seen {
+		if s.up() && s.facts != nil && s.server.Standing == In {
+			held = held.Union(s.facts.Held())
+		}
+	}
+	return p.Chain.HighWater.Minus(held)
+}
+
+func (p *Picture) masterFacts() *Facts {
+	m := p.seen[p.master.Name]
+	if !m.up() {
+		return nil
+	}
+	return m.facts
+}
+
+// contacts says in a few words how the watchers see a server.
+func (s *seen) contacts(watchers int) string {
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		word string
+	}{{s.answered, "answered"}, {s.refused, "refused"}, {s.silent, "silent"}, {s.alive, "alive but closed to probes"}} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s for %d of %d watchers", part.word, part.n, watchers))
+		}
+	}
+	if len(parts) == 0 {
+		return "not seen"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Up says that some watcher can talk to the named server.
+func (p *Picture) Up(name string) bool { return p.seen[name].up() }
+
+// Facts are the youngest facts of the named server, nil when no watcher that can
+// be asked has any, and their age.
+func (p *Picture) Facts(name string) (*Facts, Duration) {
+	s := p.seen[name]
+	if s == nil {
+		return nil, 0
+	}
+	return s.facts, s.factsAge
+}
+
+// Contacts says in a few words how the watchers see the named server.
+func (p *Picture) Contacts(name string) string {
+	s := p.seen[name]
+	if s == nil {
+		return "not in the chain"
+	}
+	return s.contacts(p.Watchers)
+}
+
+// Errant are the transactions that the named replica holds and the master does not.
+func (p *Picture) Errant(name string) GTIDSet { return p.errantAt(p.seen[name]) }

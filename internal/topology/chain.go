@@ -1,0 +1,291 @@
+package topology
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+)
+
+// Seat is what a server is for in its chain. Seats are failoverd's own words;
+// who copies from whom is said with MySQL's source and replica.
+type Seat string
+
+// The seats of a chain: master → candidate → slave, and master → dump.
+const (
+	Master    Seat = "master"
+	Candidate Seat = "candidate"
+	Slave     Seat = "slave"
+	Dump      Seat = "dump"
+)
+
+// Standing says whether a server takes part in its chain.
+type Standing string
+
+const (
+	// In means the server is in rotation.
+	In Standing = "in"
+	// Out means it left (it was the master that failed) and must prove itself before it comes back.
+	Out Standing = "out"
+	// Quarantined means its proof failed: it holds transactions the chain does not.
+	Quarantined Standing = "quarantined"
+)
+
+// Server is one MySQL server of a chain.
+type Server struct {
+	Name     string   `json:"name" yaml:"name"`
+	Host     string   `json:"host" yaml:"host"`
+	Port     int      `json:"port" yaml:"port"`
+	Zone     string   `json:"zone" yaml:"zone"`
+	Seat     Seat     `json:"seat" yaml:"seat"`
+	Standing Standing `json:"standing,omitempty" yaml:"-"`
+	// Why says what made the server leave rotation; empty while it is in.
+	Why string `json:"why,omitempty" yaml:"-"`
+	// UUID is the server's server_uuid as last seen, for the published file.
+	UUID string `json:"uuid,omitempty" yaml:"-"`
+}
+
+// Addr is host:port.
+func (s Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+
+// Mode says what failoverd may do to a product by itself.
+type Mode string
+
+const (
+	// Observe only watches and says what it would do. New products start here.
+	Observe Mode = "observe"
+	// Auto acts.
+	Auto Mode = "auto"
+)
+
+// Durability is what an acknowledged commit means.
+type Durability string
+
+const (
+	// SemiSync: an acknowledged commit is on the master and on at least one acker.
+	SemiSync Durability = "semi-sync"
+	// Async: an acknowledged commit may be on the master alone. Shown everywhere as unprotected.
+	Async Durability = "async"
+)
+
+// Policy is what an operator may tune for one product.
+type Policy struct {
+	Durability Durability `json:"durability" yaml:"durability"`
+	// DeadAfter is how long the master must leave every probe unanswered before
+	// silence counts as death. A freeze shorter than this moves nothing.
+	DeadAfter Duration `json:"deadAfter" yaml:"deadAfter"`
+	// LinkDeadAfter is how long a replica must have heard nothing, neither
+	// transaction nor heartbeat, to be a witness of its source's death.
+	LinkDeadAfter Duration `json:"linkDeadAfter" yaml:"linkDeadAfter"`
+	// HoldDown is how long after a promotion a merely silent master is left alone.
+	HoldDown Duration `json:"holdDown" yaml:"holdDown"`
+	// ProbeEvery is the time between two pings of a server.
+	ProbeEvery Duration `json:"probeEvery" yaml:"probeEvery"`
+}
+
+// DefaultPolicy is the policy of a product that sets nothing.
+func DefaultPolicy() Policy {
+	return Policy{
+		Durability:    SemiSync,
+		DeadAfter:     Duration(2500 * time.Millisecond),
+		LinkDeadAfter: Duration(2 * time.Second),
+		HoldDown:      Duration(5 * time.Minute),
+		ProbeEvery:    Duration(250 * time.Millisecond),
+	}
+}
+
+// Pause stops automatic action on one chain.
+type Pause struct {
+	Actor  string    `json:"actor"`
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitzero"` // zero: until somebody resumes
+}
+
+// Promotion records the latest change of master.
+type Promotion struct {
+	Epoch uint64    `json:"epoch"`
+	Kind  string    `json:"kind"` // failover or switchover
+	From  string    `json:"from"`
+	To    string    `json:"to"`
+	At    time.Time `json:"at"`
+}
+
+// Chain is one product's servers and everything the watchers have agreed on
+// about them. It is replicated in the journal and only ever replaced whole.
+type Chain struct {
+	Product string   `json:"product"`
+	Servers []Server `json:"servers"`
+	Policy  Policy   `json:"policy"`
+	Mode    Mode     `json:"mode"`
+	Pause   *Pause   `json:"pause,omitempty"`
+	// Epoch counts the promotions of this chain, from 1.
+	Epoch uint64 `json:"epoch"`
+	// Ackers is the committed acker set: always a superset of the servers whose
+	// receipt can really let the master acknowledge a commit.
+	Ackers []string `json:"ackers"`
+	// HighWater is a set of transactions that the master had committed; a
+	// server that lacks any of them is never promoted.
+	HighWater GTIDSet    `json:"highWater,omitzero"`
+	Last      *Promotion `json:"lastPromotion,omitempty"`
+}
+
+// Server returns the server of that name.
+func (c Chain) Server(name string) (Server, bool) {
+	for _, s := range c.Servers {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Server{}, false
+}
+
+// At returns the first server in that seat.
+func (c Chain) At(seat Seat) (Server, bool) {
+	for _, s := range c.Servers {
+		if s.Seat == seat {
+			return s, true
+		}
+	}
+	return Server{}, false
+}
+
+// Master returns the name of the master, empty in a chain without one.
+func (c Chain) Master() string {
+	s, _ := c.At(Master)
+	return s.Name
+}
+
+// IsAcker says whether the named server is in the committed acker set.
+func (c Chain) IsAcker(name string) bool {
+	for _, acker := range c.Ackers {
+		if acker == name {
+			return true
+		}
+	}
+	return false
+}
+
+// NextAcker is the server that will acknowledge for the candidate once that is
+// master: the first slave in rotation. It is armed ahead of time, so that a
+// promotion need not wait for it. Empty when there is none.
+func (c Chain) NextAcker() string {
+	for _, s := range c.Servers {
+		if s.Seat == Slave && s.Standing == In {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// SourceOf is the server that the named one should replicate from; empty for the
+// master. Slaves follow the candidate while it is in rotation, else the master.
+func (c Chain) SourceOf(name string) string {
+	server, ok := c.Server(name)
+	if !ok || server.Seat == Master {
+		return ""
+	}
+	if candidate, ok := c.At(Candidate); ok && server.Seat == Slave && candidate.Standing == In {
+		return candidate.Name
+	}
+	return c.Master()
+}
+
+// MayAckUnder says whether the named server should offer acknowledgements while
+// it follows source: the committed ackers, and the next acker as long as it does
+// not follow the master itself.
+func (c Chain) MayAckUnder(name, source string) bool {
+	if c.Policy.Durability != SemiSync {
+		return false
+	}
+	return c.IsAcker(name) || (name == c.NextAcker() && source != c.Master())
+}
+
+// Promoted returns the chain as it is after target became master: the slaves
+// move up, the old master goes to the tail, out of rotation when it failed.
+func (c Chain) Promoted(target string, oldMaster Standing, why string) Chain {
+	out := c
+	out.Servers = nil
+	var tail Server
+	candidateTaken := false
+	for _, s := range c.Servers {
+		switch {
+		case s.Name == target:
+			s.Seat = Master
+		case s.Seat == Master:
+			s.Seat, s.Standing, s.Why = Slave, oldMaster, why
+			tail = s
+			continue
+		case s.Seat == Dump:
+		case s.Seat == Candidate: // target was not the candidate
+			candidateTaken = true
+		}
+		out.Servers = append(out.Servers, s)
+	}
+	if !candidateTaken {
+		for i, s := range out.Servers {
+			if s.Seat == Slave && s.Standing == In {
+				out.Servers[i].Seat, candidateTaken = Candidate, true
+				break
+			}
+		}
+	}
+	if tail.Name != "" {
+		if !candidateTaken {
+			tail.Seat = Candidate
+		}
+		out.Servers = append(out.Servers, tail)
+	}
+	out.Epoch++
+	return out
+}
+
+// Validate names the first thing wrong with the chain's inventory.
+func (c Chain) Validate() error {
+	seats, names, addrs := map[Seat]int{}, map[string]bool{}, map[string]string{}
+	if c.Product == "" {
+		return fmt.Errorf("a product needs a name")
+	}
+	for i, s := range c.Servers {
+		switch {
+		case s.Name == "":
+			return fmt.Errorf("product %s: server %d has no name", c.Product, i+1)
+		case names[s.Name]:
+			return fmt.Errorf("product %s: two servers are named %s", c.Product, s.Name)
+		case s.Host == "":
+			return fmt.Errorf("product %s: server %s has no host", c.Product, s.Name)
+		case s.Port < 1 || s.Port > 65535:
+			return fmt.Errorf("product %s: server %s: port %d is not between 1 and 65535", c.Product, s.Name, s.Port)
+		case addrs[s.Addr()] != "":
+			return fmt.Errorf("product %s: servers %s and %s have the same address %s", c.Product, addrs[s.Addr()], s.Name, s.Addr())
+		case s.Seat != Master && s.Seat != Candidate && s.Seat != Slave && s.Seat != Dump:
+			return fmt.Errorf("product %s: server %s: seat %q is not master, candidate, slave or dump", c.Product, s.Name, s.Seat)
+		}
+		names[s.Name], addrs[s.Addr()] = true, s.Name
+		seats[s.Seat]++
+	}
+	switch {
+	case seats[Master] != 1:
+		return fmt.Errorf("product %s: has %d masters, needs exactly one", c.Product, seats[Master])
+	case seats[Candidate] != 1:
+		return fmt.Errorf("product %s: has %d candidates, needs exactly one", c.Product, seats[Candidate])
+	case seats[Dump] > 1:
+		return fmt.Errorf("product %s: has %d dump slaves, at most one", c.Product, seats[Dump])
+	}
+	return c.Policy.validate(c.Product)
+}
+
+func (p Policy) validate(product string) error {
+	switch {
+	case p.Durability != SemiSync && p.Durability != Async:
+		return fmt.Errorf("product %s: durability %q is not semi-sync or async", product, p.Durability)
+	case p.ProbeEvery < Duration(20*time.Millisecond):
+		return fmt.Errorf("product %s: probeEvery %s is below 20ms", product, p.ProbeEvery)
+	case p.DeadAfter < 2*p.ProbeEvery:
+		return fmt.Errorf("product %s: deadAfter %s is below two probes (%s)", product, p.DeadAfter, 2*p.ProbeEvery)
+	case p.LinkDeadAfter < Duration(time.Second):
+		return fmt.Errorf("product %s: linkDeadAfter %s is below 1s, two heartbeats", product, p.LinkDeadAfter)
+	case p.HoldDown < 0:
+		return fmt.Errorf("product %s: holdDown %s is negative", product, p.HoldDown)
+	}
+	return nil
+}
