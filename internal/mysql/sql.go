@@ -1,0 +1,129 @@
+package mysql
+
+// Every statement that failoverd sends to a server is in this file. They use the
+// SOURCE/REPLICA words, which exist since MySQL 8.0.26 and are the only ones since
+// 8.4. A comment names a higher or other need. "Privilege" is the least one that
+// suffices, as given by Grants.
+const (
+	// sessionIDSQL reads the id that KILL needs. Any version.
+	sessionIDSQL = `SELECT CONNECTION_ID()`
+
+	// factsSQL reads everything of topology.Facts in one round trip. GTID sets come
+	// from the system variables, since performance_schema cuts values at 1,024
+	// characters. Timestamps are compared with the server's own clock in the
+	// session's time zone, which is UTC, so that daylight saving does not show as
+	// silence. A link that was never heard since the server started has zero
+	// timestamps, for which TIMESTAMPDIFF is NULL.
+	// 8.0.26 (semi-sync names). Privilege: SELECT on performance_schema's replication tables.
+	factsSQL = `SELECT
+ @@GLOBAL.server_uuid, VERSION(), @@GLOBAL.server_id,
+ @@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode,
+ @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged,
+ (SELECT JSON_OBJECTAGG(LOWER(VARIABLE_NAME), VARIABLE_VALUE) FROM performance_schema.global_variables
+   WHERE VARIABLE_NAME IN (%s)),
+ (SELECT JSON_OBJECTAGG(LOWER(VARIABLE_NAME), VARIABLE_VALUE) FROM performance_schema.global_status
+   WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_wait_sessions')),
+ c.HOST, c.PORT, s.SOURCE_UUID, s.SERVICE_STATE, a.SERVICE_STATE,
+ LEAST(TIMESTAMPDIFF(MICROSECOND, NULLIF(s.LAST_HEARTBEAT_TIMESTAMP, 0), NOW(6)), 9e15),
+ LEAST(TIMESTAMPDIFF(MICROSECOND, NULLIF(GREATEST(s.LAST_QUEUED_TRANSACTION_END_QUEUE_TIMESTAMP, s.QUEUEING_TRANSACTION_START_QUEUE_TIMESTAMP), 0), NOW(6)), 9e15),
+ s.RECEIVED_TRANSACTION_SET, c.AUTO_POSITION = '1', c.HEARTBEAT_INTERVAL,
+ s.LAST_ERROR_NUMBER, s.LAST_ERROR_MESSAGE,
+ COALESCE(w.LAST_ERROR_NUMBER, o.LAST_ERROR_NUMBER), COALESCE(w.LAST_ERROR_MESSAGE, o.LAST_ERROR_MESSAGE)
+FROM (SELECT 1) one
+LEFT JOIN performance_schema.replication_connection_configuration c ON c.CHANNEL_NAME = ''
+LEFT JOIN performance_schema.replication_connection_status s ON s.CHANNEL_NAME = ''
+LEFT JOIN performance_schema.replication_applier_status a ON a.CHANNEL_NAME = ''
+LEFT JOIN performance_schema.replication_applier_status_by_coordinator o ON o.CHANNEL_NAME = ''
+LEFT JOIN (SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.replication_applier_status_by_worker
+   WHERE CHANNEL_NAME = '' AND LAST_ERROR_NUMBER <> 0 LIMIT 1) w ON TRUE`
+
+	// undrainedSQL lists what the relay log holds and the server has not executed.
+	// 8.0. Privilege: SELECT on performance_schema's replication tables.
+	undrainedSQL = `SELECT GTID_SUBTRACT(COALESCE((SELECT RECEIVED_TRANSACTION_SET
+  FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''), ''), @@GLOBAL.gtid_executed)`
+
+	// receiverStateSQL tells whether the IO thread has really ended.
+	// 8.0. Privilege: SELECT on performance_schema's replication tables.
+	receiverStateSQL = `SELECT COALESCE((SELECT SERVICE_STATE FROM performance_schema.replication_connection_status
+  WHERE CHANNEL_NAME = ''), 'OFF')`
+
+	// applierSQL reads the SQL thread's state and its last error.
+	// 8.0. Privilege: SELECT on performance_schema's replication tables.
+	applierSQL = `SELECT a.SERVICE_STATE, COALESCE(w.LAST_ERROR_NUMBER, o.LAST_ERROR_NUMBER, 0),
+ COALESCE(w.LAST_ERROR_MESSAGE, o.LAST_ERROR_MESSAGE, '')
+FROM performance_schema.replication_applier_status a
+LEFT JOIN performance_schema.replication_applier_status_by_coordinator o ON o.CHANNEL_NAME = ''
+LEFT JOIN (SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.replication_applier_status_by_worker
+   WHERE CHANNEL_NAME = '' AND LAST_ERROR_NUMBER <> 0 LIMIT 1) w ON TRUE
+WHERE a.CHANNEL_NAME = ''`
+
+	// Replication threads. 8.0.22. Privilege: REPLICATION_SLAVE_ADMIN.
+	stopReceiverSQL  = `STOP REPLICA IO_THREAD FOR CHANNEL ''`
+	startReceiverSQL = `START REPLICA IO_THREAD FOR CHANNEL ''`
+	startApplierSQL  = `START REPLICA SQL_THREAD FOR CHANNEL ''`
+	stopReplicaSQL   = `STOP REPLICA FOR CHANNEL ''`
+	startReplicaSQL  = `START REPLICA FOR CHANNEL ''`
+
+	// resetReplicaSQL removes the link and its relay logs. 8.0.22.
+	// Privilege: RELOAD (RESET) and REPLICATION_SLAVE_ADMIN.
+	resetReplicaSQL = `RESET REPLICA ALL FOR CHANNEL ''`
+
+	// changeSourceSQL points the server at its source; the driver fills in the
+	// quoted values, since the statement cannot be prepared. The retry count is
+	// "for three years". 8.0.23. Privilege: REPLICATION_SLAVE_ADMIN.
+	changeSourceSQL = `CHANGE REPLICATION SOURCE TO SOURCE_HOST = ?, SOURCE_PORT = ?, SOURCE_USER = ?, SOURCE_PASSWORD = ?,
+ SOURCE_AUTO_POSITION = 1, SOURCE_HEARTBEAT_PERIOD = 0.5, SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 100000000,
+ GET_SOURCE_PUBLIC_KEY = 1%s FOR CHANNEL ''`
+	changeSourceTLS   = `, SOURCE_SSL = 1`
+	changeSourceTLSCA = `, SOURCE_SSL = 1, SOURCE_SSL_CA = ?, SOURCE_SSL_VERIFY_SERVER_CERT = 1`
+
+	// closeSQL closes the server for everybody; it implies read_only. It waits for
+	// running statements and for commits that wait for an acknowledgement, at most
+	// lock_wait_timeout. 5.7. Privilege: SYSTEM_VARIABLES_ADMIN.
+	closeSQL = `SET GLOBAL super_read_only = ON`
+
+	// openUntilSQL gives the moment, by the server's clock, until which openSQL may
+	// take effect. Any version.
+	openUntilSQL = `SELECT CAST(NOW(6) + INTERVAL 2 SECOND AS CHAR)`
+
+	// openSQL opens the server for writes unless it is later than openUntilSQL said:
+	// a server that was frozen with this statement unread in its socket must not
+	// open when it thaws. 5.7. Privilege: SYSTEM_VARIABLES_ADMIN.
+	openSQL = `SET GLOBAL super_read_only = IF(NOW(6) < ?, 0, @@GLOBAL.super_read_only),
+ GLOBAL read_only = IF(NOW(6) < ?, 0, @@GLOBAL.read_only)`
+
+	// closedSQL tells whether the server is still closed. 5.7.
+	closedSQL = `SELECT @@GLOBAL.super_read_only OR @@GLOBAL.read_only`
+
+	// Offline mode ends every session without CONNECTION_ADMIN, dump threads
+	// included. 5.7. Privilege: SYSTEM_VARIABLES_ADMIN and CONNECTION_ADMIN.
+	offlineSQL = `SET GLOBAL offline_mode = ON`
+	onlineSQL  = `SET GLOBAL offline_mode = OFF`
+
+	// Semi-sync, source side: one acknowledgement per commit, before the commit is
+	// visible, for as long as it takes (1e9 ms are 11 days). The variables exist
+	// once the plugin is installed. 8.0.26. Privilege: SYSTEM_VARIABLES_ADMIN.
+	sourceSemiSyncOnSQL = `SET GLOBAL rpl_semi_sync_source_timeout = 1000000000,
+ GLOBAL rpl_semi_sync_source_wait_for_replica_count = 1, GLOBAL rpl_semi_sync_source_wait_no_replica = ON,
+ GLOBAL rpl_semi_sync_source_wait_point = AFTER_SYNC, GLOBAL rpl_semi_sync_source_enabled = ON`
+	sourceSemiSyncOffSQL = `SET GLOBAL rpl_semi_sync_source_enabled = OFF`
+
+	// Semi-sync, replica side; it takes effect when the IO thread connects.
+	// 8.0.26. Privilege: SYSTEM_VARIABLES_ADMIN.
+	replicaSemiSyncOnSQL  = `SET GLOBAL rpl_semi_sync_replica_enabled = ON`
+	replicaSemiSyncOffSQL = `SET GLOBAL rpl_semi_sync_replica_enabled = OFF`
+
+	// waitExecutedSQL waits for a GTID set: 0 when it is executed, 1 after the
+	// timeout (seconds, fractions allowed). 8.0.
+	waitExecutedSQL = `SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)`
+
+	// executedSQL asks the same without waiting. 5.7.
+	executedSQL = `SELECT GTID_SUBSET(?, @@GLOBAL.gtid_executed)`
+
+	// sessionsSQL lists the sessions of our own account, which every account may
+	// see. 8.0.22 (performance_schema.processlist).
+	sessionsSQL = `SELECT ID FROM performance_schema.processlist WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)`
+
+	// killSQL ends one session; of one's own account no privilege is needed. Any version.
+	killSQL = `KILL CONNECTION %d`
+)
