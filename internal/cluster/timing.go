@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Timing holds the clocks of a node. A zero field takes its default.
+//
+// The defaults are a compromise between two promises. The first is that a master that dies together with the
+// leading watcher is replaced within 6 s (p99), detection and promotion included: the cluster may take about 2 s
+// of that. A follower waits between one and two Heartbeats before it stands for election, the first of two
+// standing after 1⅓ on average; a split vote costs one to two Elections more. The second promise is that a
+// loaded machine with two cores does not lose leaders for nothing: the leader sends a heartbeat about ten to
+// twenty times per Heartbeat, so five or more in a row must fail before anybody moves, and a pre-vote keeps a
+// follower that was itself too slow from unseating a leader that the others still hear.
+type Timing struct {
+	Heartbeat time.Duration // silence after which a follower stands for election, and up to twice that (500 ms)
+	Election  time.Duration // how long a candidate waits for votes, and up to twice that (500 ms)
+	Lease     time.Duration // how long a leader that hears no majority goes on; at most Heartbeat (400 ms)
+	RPC       time.Duration // limit on one exchange between peers, and on dialling (2 s)
+
+	// Stuck is how long a write to disk or the machine's Apply may run before the node lets go of its
+	// leadership (3 s). A journal flush of a busy file system can take a second or two.
+	Stuck     time.Duration
+	DiskProbe time.Duration // how often a byte is written and synced to see whether the disk still answers (2 s)
+
+	SnapshotEvery   time.Duration // how often it is looked whether a snapshot is due (1 min)
+	SnapshotAfter   uint64        // log entries since the last snapshot that make one due (2048)
+	TrailingEntries uint64        // log entries kept behind a snapshot, to feed a slow follower from (4096)
+}
+
+// DefaultTiming returns the defaults.
+func DefaultTiming() Timing { return Timing{}.withDefaults() }
+
+func (t Timing) withDefaults() Timing {
+	setDefault(&t.Heartbeat, 500*time.Millisecond)
+	setDefault(&t.Election, 500*time.Millisecond)
+	setDefault(&t.Lease, t.Heartbeat*4/5)
+	setDefault(&t.RPC, 2*time.Second)
+	setDefault(&t.Stuck, 3*time.Second)
+	setDefault(&t.DiskProbe, 2*time.Second)
+	setDefault(&t.SnapshotEvery, time.Minute)
+	setDefault(&t.SnapshotAfter, 2048)
+	setDefault(&t.TrailingEntries, 4096)
+	return t
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (t Timing) check() error {
+	// A lease longer than the followers' patience would leave two leaders standing at once.
+	if t.Lease > t.Heartbeat || t.Heartbeat > t.Election {
+		return fmt.Errorf("cluster timing: lease %s ≤ heartbeat %s ≤ election %s must hold", t.Lease, t.Heartbeat, t.Election)
+	}
+	if t.Lease < 5*time.Millisecond || t.RPC <= 0 || t.Stuck < t.Lease || t.DiskProbe <= 0 {
+		return fmt.Errorf("cluster timing: lease %s, rpc %s, stuck %s or disk probe %s is too short", t.Lease, t.RPC, t.Stuck, t.DiskProbe)
+	}
+	return nil
+}
+
+func (t Timing) raftConfig() *raft.Config {
+	c := raft.DefaultConfig()
+	c.HeartbeatTimeout = t.Heartbeat
+	c.ElectionTimeout = t.Election
+	c.LeaderLeaseTimeout = t.Lease
+	c.SnapshotInterval = t.SnapshotEvery
+	c.SnapshotThreshold = t.SnapshotAfter
+	c.TrailingLogs = t.TrailingEntries
+	// A removed node keeps running: the operator may want to look at it, and Close must find it alive.
+	c.ShutdownOnRemove = false
+	c.NoLegacyTelemetry = true
+	return c
+}
