@@ -177,8 +177,8 @@ func (s *State) highWater(h HighWater) error {
 }
 
 func (s *State) publish(h Head) error {
-	if h.Version != s.Head.Version+1 {
-		return fmt.Errorf("document version %d does not follow %d: %w", h.Version, s.Head.Version, ErrStale)
+	if h.Version <= s.Head.Version {
+		return fmt.Errorf("document version %d is not above %d: %w", h.Version, s.Head.Version, ErrStale)
 	}
 	s.Head = h
 	return nil

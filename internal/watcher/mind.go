@@ -1,0 +1,203 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// Around is what a mind needs of the world around it. The watcher and the
+// simulator implement it.
+type Around interface {
+	// Now is the local clock.
+	Now() time.Time
+	// Product returns a copy of the journal's product, false when there is none.
+	Product(name string) (journal.Product, bool)
+	// Watchers is how many watchers vote.
+	Watchers() int
+	// Views returns the latest view of each watcher that can be asked; with look
+	// they all look anew first, at once.
+	Views(ctx context.Context, product string, look bool) []topology.View
+	// Published says whether the newest published document shows the chain as it is.
+	Published(chain topology.Chain) bool
+	// Propose commits a command. Errors: journal.ErrStale when somebody was faster
+	// and nothing changed; others mean that the outcome is unknown.
+	Propose(ctx context.Context, c journal.Command) error
+	// World is the chain's servers.
+	World(chain topology.Chain) promote.World
+}
+
+// Mind is the leader's thinking about one chain: judge, plan, accept, run. It
+// holds nothing that another leader would need.
+type Mind struct {
+	product string
+	around  Around
+	// say is called when the mind's sentence changes, and at each plan and step.
+	say func(Event)
+
+	highWater   topology.GTIDSet // fresher than the journal's
+	highWaterAt time.Time        // of the last proposal
+	failed      string           // the last try of the open plan's next step
+	failedAt    string           // which plan and step that was
+	resting     map[string]rest  // repairs that failed lately
+	settled     map[string]bool  // servers where earlier leaders' sessions are ended
+	status      Status
+}
+
+// rest keeps a repair that failed from being tried over and over.
+type rest struct {
+	until time.Time
+	pause time.Duration
+}
+
+// Event is one line about what a mind does, for the log.
+type Event struct {
+	Phrase string
+	Fields []any // key, value, key, value
+	Warn   bool
+}
+
+// Status is what a mind thinks, for people.
+type Status struct {
+	Verdict topology.Verdict `json:"verdict"`
+	// Would is what failoverd would do if it were allowed to, empty when it is.
+	Would string `json:"would,omitempty"`
+	// Waiting says whom an open plan waits for, empty when it does not.
+	Waiting string    `json:"waiting,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// NewMind returns a mind for one product.
+func NewMind(product string, around Around, say func(Event)) *Mind {
+	return &Mind{product: product, around: around, say: say, resting: map[string]rest{}, settled: map[string]bool{}}
+}
+
+// Status returns what the latest tick thought.
+func (m *Mind) Status() Status { return m.status }
+
+// Tick looks at the chain once and does what is to be done, through to the end of
+// a plan. It reports whether the next tick should follow at once.
+func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
+	p, ok := m.around.Product(m.product)
+	if !ok {
+		return false, nil
+	}
+	if p.Open != nil {
+		return m.resume(ctx, p)
+	}
+	c := m.look(ctx, p, false)
+	v := topology.Judge(c)
+	if v.Urgent() || v.Action == topology.Failover {
+		c = m.look(ctx, p, true)
+		v = topology.Judge(c)
+	}
+	m.note(c, v, "")
+	if err := m.raiseHighWater(ctx, c); err != nil {
+		return false, err
+	}
+	if may, _ := c.Chain.MayAct(c.Now); !may {
+		return false, nil
+	}
+	if err := m.settleSessions(ctx, c); err != nil {
+		return false, err
+	}
+	plan := promote.For(c, v)
+	if plan == nil {
+		return false, nil
+	}
+	if r := m.resting[restKey(v)]; c.Now.Before(r.until) {
+		return false, nil
+	}
+	if err := m.accept(ctx, *plan); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// Accept commits a plan that an operator asked for. The next tick runs it.
+func (m *Mind) accept(ctx context.Context, plan promote.Plan) error {
+	err := m.around.Propose(ctx, journal.Command{At: m.around.Now(), Actor: plan.Actor, Accept: &plan})
+	if err != nil {
+		return fmt.Errorf("accept %s of %s: %w", plan.Kind, plan.Product, err)
+	}
+	m.event("plan accepted", plan.Kind.Promotes(), "kind", plan.Kind, "epoch", plan.Epoch, "rule", plan.Rule, "why", plan.Why, "actor", plan.Actor)
+	return nil
+}
+
+// Case gathers what there is to judge by, for explanations and operators' plans.
+func (m *Mind) Case(ctx context.Context, look bool) (topology.Case, journal.Product, bool) {
+	p, ok := m.around.Product(m.product)
+	if !ok {
+		return topology.Case{}, p, false
+	}
+	return m.look(ctx, p, look), p, true
+}
+
+func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) topology.Case {
+	c := topology.Case{
+		Chain:     p.Chain,
+		Watchers:  m.around.Watchers(),
+		Views:     m.around.Views(ctx, m.product, anew),
+		Now:       m.around.Now(),
+		Published: p.Chain.Mode != topology.Auto || m.around.Published(p.Chain),
+	}
+	m.learnHighWater(c)
+	c.Chain.HighWater = c.Chain.HighWater.Union(m.highWater)
+	return c
+}
+
+// learnHighWater takes what the master itself shows as committed: it is
+// acknowledged, so no later master may lack it.
+func (m *Mind) learnHighWater(c topology.Case) {
+	facts, _ := c.Digest().Facts(c.Chain.Master())
+	if facts != nil && facts.Open() && facts.Source.On {
+		m.highWater = m.highWater.Union(facts.Executed)
+	}
+}
+
+// highWaterEvery is how often the mark goes to the journal. The leader's own is
+// fresher; the journal's protects against a new leader that saw nothing.
+const highWaterEvery = 5 * time.Second
+
+func (m *Mind) raiseHighWater(ctx context.Context, c topology.Case) error {
+	p, ok := m.around.Product(m.product)
+	if !ok || p.Chain.HighWater.Contains(m.highWater) || c.Now.Sub(m.highWaterAt).Abs() < highWaterEvery {
+		return nil
+	}
+	m.highWaterAt = c.Now
+	err := m.around.Propose(ctx, journal.Command{At: c.Now, HighWater: &journal.HighWater{Product: m.product, Epoch: p.Chain.Epoch, Set: m.highWater}})
+	if err != nil && !errors.Is(err, journal.ErrStale) {
+		return fmt.Errorf("raise the high-water mark of %s: %w", m.product, err)
+	}
+	return nil
+}
+
+// note keeps the status and says so when it changed.
+func (m *Mind) note(c topology.Case, v topology.Verdict, waiting string) {
+	would := ""
+	if may, why := c.Chain.MayAct(c.Now); !may && v.Action != topology.None && v.Action != topology.Alert && v.Action != topology.Wait {
+		would = fmt.Sprintf("would %s, but %s", v.Action, why)
+	}
+	was := m.status
+	m.status = Status{Verdict: v, Would: would, Waiting: waiting, At: c.Now}
+	if was.Verdict.Rule != v.Rule || was.Verdict.Server != v.Server || was.Would != would {
+		m.event("chain judged", v.Action != topology.None, "rule", v.Rule, "action", v.Action, "server", v.Server, "why", v.Why, "would", would)
+	}
+}
+
+func (m *Mind) event(phrase string, warn bool, fields ...any) {
+	var kept []any
+	for i := 0; i+1 < len(fields); i += 2 {
+		if fields[i+1] != "" {
+			kept = append(kept, fields[i], fields[i+1])
+		}
+	}
+	m.say(Event{Phrase: phrase, Fields: append([]any{"product", m.product}, kept...), Warn: warn})
+}
+
+func restKey(v topology.Verdict) string { return v.Rule + "/" + v.Server }

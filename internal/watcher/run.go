@@ -1,0 +1,157 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// resume works on the open plan: decide its course, then reach its next steps.
+// Whoever leads does this; who accepted the plan does not matter.
+func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err error) {
+	open := *p.Open
+	failed := ""
+	if m.failedAt == stepKey(open) {
+		failed = m.failed
+	}
+	c := m.look(ctx, p, failed != "")
+	if failed != "" || !open.Plan.Kind.Promotes() {
+		if course, why := promote.Resume(c, open, failed); course != promote.GoOn {
+			return m.leave(ctx, open, course, why)
+		}
+	}
+	if err := m.settleSessions(ctx, c); err != nil {
+		return false, err
+	}
+	for p.Open != nil && !p.Open.Finished() {
+		if err := m.step(ctx, p); err != nil {
+			return false, err
+		}
+		next, ok := m.around.Product(m.product)
+		if !ok || next.Open == nil || next.Open.Plan.ID != open.Plan.ID {
+			m.event("plan finished", open.Plan.Kind.Promotes(), "kind", open.Plan.Kind, "epoch", next.Chain.Epoch, "master", next.Chain.Master())
+			m.failed, m.failedAt = "", ""
+			return true, nil
+		}
+		p = next
+	}
+	return true, nil
+}
+
+// step reaches the next goal and commits that it is done.
+func (m *Mind) step(ctx context.Context, p journal.Product) error {
+	open := *p.Open
+	step := open.Steps()[open.Next]
+	start := m.around.Now()
+	text, err := promote.Reach(ctx, m.around.World(p.Chain), p.Chain, open.Plan, step)
+	took := m.around.Now().Sub(start)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	note := promote.Note{Step: step.String(), Text: text, Ms: took.Milliseconds()}
+	switch {
+	case err != nil && step.Lenient:
+		note.Failed, note.Text = true, err.Error()
+		m.event("step left to repairs", true, "kind", open.Plan.Kind, "step", step, "error", err)
+	case err != nil:
+		m.wait(open, step, err)
+		return nil
+	default:
+		m.event("step done", false, "kind", open.Plan.Kind, "step", step, "took", took.Round(time.Millisecond), "note", text)
+	}
+	m.failed, m.failedAt = "", ""
+	err = m.around.Propose(ctx, journal.Command{At: m.around.Now(), Actor: open.Plan.Actor, Done: &journal.Done{
+		Product: m.product, Plan: open.Plan.ID, Index: open.Next, Undoing: open.Undoing, Note: note}})
+	if err != nil && !errors.Is(err, journal.ErrStale) {
+		return fmt.Errorf("record %s of %s: %w", step, m.product, err)
+	}
+	return nil
+}
+
+// wait notes that the plan cannot go on, and whom it waits for.
+func (m *Mind) wait(open promote.Progress, step promote.Step, err error) {
+	if m.failed != err.Error() || m.failedAt != stepKey(open) {
+		m.event("step waits", true, "kind", open.Plan.Kind, "step", step, "error", err)
+	}
+	m.failed, m.failedAt = err.Error(), stepKey(open)
+	m.status = Status{Verdict: m.status.Verdict, Waiting: err.Error(), At: m.around.Now()}
+}
+
+// leave ends the open plan before its end.
+func (m *Mind) leave(ctx context.Context, open promote.Progress, course promote.Course, why string) (again bool, err error) {
+	end := &journal.End{Product: m.product, Plan: open.Plan.ID, Why: why}
+	c := journal.Command{At: m.around.Now(), Actor: open.Plan.Actor}
+	if course == promote.Abort {
+		c.Abort = end
+		if !open.Plan.Kind.Promotes() {
+			m.restAfter(open.Plan)
+		}
+	} else {
+		c.Supersede = end
+	}
+	m.event("plan "+string(course), true, "kind", open.Plan.Kind, "epoch", open.Plan.Epoch, "why", why)
+	if err := m.around.Propose(ctx, c); err != nil && !errors.Is(err, journal.ErrStale) {
+		return false, fmt.Errorf("%s plan %d of %s: %w", course, open.Plan.ID, m.product, err)
+	}
+	m.failed, m.failedAt = "", ""
+	return true, nil
+}
+
+const (
+	restAtFirst = time.Second
+	restAtMost  = 30 * time.Second
+)
+
+func (m *Mind) restAfter(plan promote.Plan) {
+	if len(plan.Steps) == 0 {
+		return
+	}
+	now := m.around.Now()
+	for _, step := range plan.Steps {
+		if step.Server == "" {
+			continue
+		}
+		key := restKey(topology.Verdict{Rule: plan.Rule, Server: step.Server})
+		pause := min(max(2*m.resting[key].pause, restAtFirst), restAtMost)
+		m.resting[key] = rest{until: now.Add(pause), pause: pause}
+	}
+}
+
+// settleSessions ends the sessions of earlier leaders on every server that
+// answers, once for this leader and before its first effect there, so that
+// nothing they sent takes effect later (SAFETY: the protocol, 9). A server that
+// does not answer is settled when it does.
+func (m *Mind) settleSessions(ctx context.Context, c topology.Case) error {
+	p := c.Digest()
+	var todo []topology.Server
+	for _, s := range c.Chain.Servers {
+		if p.Up(s.Name) && !m.settled[s.Name] {
+			todo = append(todo, s)
+		}
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	world := m.around.World(c.Chain)
+	failed := world.Each(ctx, todo, func(ctx context.Context, s topology.Server) error {
+		return world.Server(s).KillOlderSessions(ctx)
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, s := range todo {
+		if err := failed[s.Name]; err == nil {
+			m.settled[s.Name] = true
+		}
+	}
+	return nil
+}
+
+func stepKey(open promote.Progress) string {
+	return fmt.Sprintf("%d/%v/%d", open.Plan.ID, open.Undoing, open.Next)
+}
