@@ -1,0 +1,134 @@
+package api
+
+import (
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// Explanation is why a chain is judged as it is, and what would be done.
+type Explanation struct {
+	Product string           `json:"product"`
+	Verdict topology.Verdict `json:"verdict"`
+	// MayAct says whether failoverd may act by itself, Why why not.
+	MayAct  bool              `json:"mayAct"`
+	Why     string            `json:"why,omitempty"`
+	Waiting string            `json:"waiting,omitempty"`
+	Fits    []topology.Fit    `json:"fits"`  // every rule, in order
+	Views   []topology.View   `json:"views"` // one per watcher that can be asked
+	Open    *promote.Progress `json:"open"`  // the open plan, nil when there is none
+	// Plan is what the verdict asks for, nil when it asks for nothing.
+	Plan *promote.Plan `json:"plan"`
+}
+
+// SwitchoverRequest asks for a planned change of master.
+type SwitchoverRequest struct {
+	// To is the new master, the candidate when empty.
+	To     string `json:"to,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// DryRun only makes the plan.
+	DryRun bool `json:"dryRun,omitempty"`
+	// Epoch, unless 0, is the chain's epoch as the caller saw it: the request is
+	// stale when it is another by now, so that two operators cannot switch twice.
+	Epoch uint64 `json:"epoch,omitempty"`
+}
+
+// RaiseRequest asks that a slave and the candidate change places.
+type RaiseRequest struct {
+	Server string `json:"server"`
+	Reason string `json:"reason,omitempty"`
+	DryRun bool   `json:"dryRun,omitempty"`
+	Epoch  uint64 `json:"epoch,omitempty"`
+}
+
+// PlanReply is the plan that was asked for. When it was accepted it runs already.
+type PlanReply struct {
+	Plan     promote.Plan `json:"plan"`
+	Accepted bool         `json:"accepted"`
+}
+
+// PlanState is how far a plan is: one of the two is set.
+type PlanState struct {
+	Open *promote.Progress `json:"open,omitempty"`
+	// Waiting says whom the open plan waits for.
+	Waiting string         `json:"waiting,omitempty"`
+	Outcome *journal.Entry `json:"outcome,omitempty"`
+}
+
+// Finished says whether the plan has ended.
+func (p PlanState) Finished() bool { return p.Outcome != nil }
+
+// Succeeded says whether the plan did what it was for.
+func (p PlanState) Succeeded() bool { return p.Outcome != nil && p.Outcome.Outcome == OutcomeDone }
+
+// OutcomeDone is the outcome of a plan that reached its end.
+const OutcomeDone = "done"
+
+// ModeRequest sets a product's mode.
+type ModeRequest struct {
+	Mode topology.Mode `json:"mode"`
+}
+
+// PauseRequest stops automatic action on a product.
+type PauseRequest struct {
+	Reason string `json:"reason"`
+	// For is how long ("1h"); until somebody resumes when empty.
+	For string `json:"for,omitempty"`
+}
+
+// InventoryReply is the inventory as it is.
+type InventoryReply struct {
+	// Inventory is YAML, as InventoryRequest takes it.
+	Inventory string `json:"inventory"`
+	// Products are the names in it.
+	Products []string `json:"products"`
+}
+
+// InventoryRequest replaces the inventories of the products that it names.
+type InventoryRequest struct {
+	// Inventory is YAML; see package inventory.
+	Inventory string `json:"inventory"`
+	// Remove names products to forget. Their servers are left as they are.
+	Remove []string `json:"remove,omitempty"`
+	DryRun bool     `json:"dryRun,omitempty"`
+}
+
+// InventoryChange is what an InventoryRequest changed, or would.
+type InventoryChange struct {
+	Changed bool `json:"changed"`
+	Applied bool `json:"applied"`
+	// Diff has lines that start with +, - or a blank; empty when nothing changed.
+	Diff string `json:"diff"`
+	// Notes say what in the request has no effect, and what would have one.
+	Notes []string `json:"notes"`
+}
+
+// AdoptRequest asks which chain a running server belongs to.
+type AdoptRequest struct {
+	Addr string `json:"addr"`
+	// Product is the name that the chain gets in the answer.
+	Product string `json:"product,omitempty"`
+}
+
+// AdoptReply is the chain that was found.
+type AdoptReply struct {
+	// Inventory is YAML, as InventoryRequest takes it.
+	Inventory string    `json:"inventory"`
+	Findings  []Finding `json:"findings"`
+}
+
+// JoinRequest adds a watcher.
+type JoinRequest struct {
+	ID   string `json:"id"`
+	Raft string `json:"raft"` // host:port
+}
+
+// TransferRequest hands the leadership over, to any watcher when To is empty.
+type TransferRequest struct {
+	To string `json:"to,omitempty"`
+}
+
+// Ack is the answer to a change that has nothing more to say.
+type Ack struct {
+	OK bool `json:"ok"`
+}
