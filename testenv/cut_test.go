@@ -3,6 +3,8 @@ package testenv
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -23,6 +25,12 @@ func ask(t *testing.T, c *Chain, from, to string, limit time.Duration) (time.Dur
 	return time.Since(began), err
 }
 
+// timedOut is true of the context's deadline and of a dialer's, whichever was seen first.
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &network) && network.Timeout())
+}
+
 func appOn(t *testing.T, c *Chain, server string) *sql.DB {
 	t.Helper()
 	app, err := c.Open(Clients, server, Accounts.App, Database)
@@ -40,7 +48,7 @@ func TestViewerCanBeCutResetAndDelayed(t *testing.T) {
 
 			require.NoError(t, c.Cut("w1", "db1"))
 			_, err = ask(t, c, "w1", "db1", 300*time.Millisecond)
-			require.ErrorIs(t, err, context.DeadlineExceeded, "a cut is silent")
+			require.True(t, timedOut(err), "a cut is silent")
 			_, err = ask(t, c, "w2", "db1", 5*time.Second)
 			require.NoError(t, err, "another viewer does not notice")
 			_, err = ask(t, c, "w1", "db2", 5*time.Second)
@@ -50,7 +58,7 @@ func TestViewerCanBeCutResetAndDelayed(t *testing.T) {
 			require.NoError(t, c.CutReset("w1", "db1"))
 			_, err = ask(t, c, "w1", "db1", 5*time.Second)
 			require.Error(t, err)
-			require.NotErrorIs(t, err, context.DeadlineExceeded, "a reset is immediate")
+			require.False(t, timedOut(err), "a reset is immediate")
 			require.NoError(t, c.HealAll())
 
 			require.NoError(t, c.Delay("w1", "db1", 50*time.Millisecond))
@@ -62,7 +70,7 @@ func TestViewerCanBeCutResetAndDelayed(t *testing.T) {
 			c.Server("db1").Kill()
 			_, err = ask(t, c, "w1", "db1", 5*time.Second)
 			require.Error(t, err)
-			require.NotErrorIs(t, err, context.DeadlineExceeded, "a dead server is no silence")
+			require.False(t, timedOut(err), "a dead server is no silence")
 		})
 	}
 }

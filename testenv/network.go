@@ -177,3 +177,32 @@ func (c *Chain) serverPIDs() map[int]string {
 	}
 	return names
 }
+
+// Enter runs f as a viewer or server of a Netns chain: sockets made by f itself, such as listeners, belong to
+// that host. Elsewhere it just runs f. Processes started by f must not rely on a parent-death signal.
+func (c *Chain) Enter(ctx context.Context, name string, f func() error) error {
+	if c.network != Netns {
+		return f()
+	}
+	return c.spaces.within(ctx, name, f)
+}
+
+// HostOf is the address of a server or viewer as a host: 127.0.0.1 for a viewer outside the Netns network.
+func (c *Chain) HostOf(ctx context.Context, name string) (string, error) {
+	if c.network == Netns {
+		return c.spaces.host(ctx, name)
+	}
+	if s := c.Server(name); s != nil {
+		return s.Host, nil
+	}
+	return "127.0.0.1", nil
+}
+
+// Namespace is the name under which ip netns exec finds the host of a server or viewer, which is made if need
+// be. It is "" outside the Netns network.
+func (c *Chain) Namespace(ctx context.Context, name string) (string, error) {
+	if c.network != Netns {
+		return "", nil
+	}
+	return c.spaces.namespace(ctx, name)
+}
