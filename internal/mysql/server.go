@@ -198,6 +198,13 @@ func (s *Server) SetReplicaSemiSync(ctx context.Context, on bool) error {
 	return err
 }
 
+// Nudge commits a transaction without content. A replica that begins to
+// acknowledge is never asked about commits that it had received before (with
+// auto-position nothing is sent twice), so those would wait until somebody else
+// writes; the acknowledgement of the nudge releases them. It waits for that
+// acknowledgement, and goes on waiting at the server when ErrUnreachable is returned.
+func (s *Server) Nudge(ctx context.Context) error { return s.exec(ctx, "nudge", nudgeSQL) }
+
 const (
 	mendSourcePlugin  = "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'"
 	mendReplicaPlugin = "INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'"

@@ -120,6 +120,10 @@ WHERE a.CHANNEL_NAME = ''`
 	// executedSQL asks the same without waiting. 5.7.
 	executedSQL = `SELECT GTID_SUBSET(?, @@GLOBAL.gtid_executed)`
 
+	// nudgeSQL is the smallest thing that is written to the binary log and changes no
+	// data: it makes the server read its cost model again. 5.7. Privilege: RELOAD.
+	nudgeSQL = `FLUSH OPTIMIZER_COSTS`
+
 	// sessionsSQL lists the sessions of our own account, which every account may
 	// see. 8.0.22 (performance_schema.processlist).
 	sessionsSQL = `SELECT ID FROM performance_schema.processlist WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)`
