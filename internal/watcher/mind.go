@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
@@ -46,7 +47,7 @@ type Mind struct {
 	failedAt    string           // which plan and step that was
 	resting     map[string]rest  // repairs that failed lately
 	settled     map[string]bool  // servers where earlier leaders' sessions are ended
-	status      Status
+	status      atomic.Pointer[Status]
 }
 
 // rest keeps a repair that failed from being tried over and over.
@@ -77,8 +78,13 @@ func NewMind(product string, around Around, say func(Event)) *Mind {
 	return &Mind{product: product, around: around, say: say, resting: map[string]rest{}, settled: map[string]bool{}}
 }
 
-// Status returns what the latest tick thought.
-func (m *Mind) Status() Status { return m.status }
+// Status returns what the latest tick thought. Any goroutine may ask.
+func (m *Mind) Status() Status {
+	if s := m.status.Load(); s != nil {
+		return *s
+	}
+	return Status{}
+}
 
 // Tick looks at the chain once and does what is to be done, through to the end of
 // a plan. It reports whether the next tick should follow at once.
@@ -100,6 +106,9 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	if err := m.raiseHighWater(ctx, c); err != nil {
 		return false, err
 	}
+	if err := m.noteUUIDs(ctx, c); err != nil {
+		return false, err
+	}
 	if may, _ := c.Chain.MayAct(c.Now); !may {
 		return false, nil
 	}
@@ -119,7 +128,7 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	return true, nil
 }
 
-// Accept commits a plan that an operator asked for. The next tick runs it.
+// accept commits a plan. The next tick runs it.
 func (m *Mind) accept(ctx context.Context, plan promote.Plan) error {
 	err := m.around.Propose(ctx, journal.Command{At: m.around.Now(), Actor: plan.Actor, Accept: &plan})
 	if err != nil {
@@ -129,23 +138,19 @@ func (m *Mind) accept(ctx context.Context, plan promote.Plan) error {
 	return nil
 }
 
-// Case gathers what there is to judge by, for explanations and operators' plans.
-func (m *Mind) Case(ctx context.Context, look bool) (topology.Case, journal.Product, bool) {
-	p, ok := m.around.Product(m.product)
-	if !ok {
-		return topology.Case{}, p, false
+// Gather puts together what there is to judge one product by.
+func Gather(ctx context.Context, around Around, p journal.Product, anew bool) topology.Case {
+	return topology.Case{
+		Chain:     p.Chain,
+		Watchers:  around.Watchers(),
+		Views:     around.Views(ctx, p.Chain.Product, anew),
+		Now:       around.Now(),
+		Published: p.Chain.Mode != topology.Auto || around.Published(p.Chain),
 	}
-	return m.look(ctx, p, look), p, true
 }
 
 func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) topology.Case {
-	c := topology.Case{
-		Chain:     p.Chain,
-		Watchers:  m.around.Watchers(),
-		Views:     m.around.Views(ctx, m.product, anew),
-		Now:       m.around.Now(),
-		Published: p.Chain.Mode != topology.Auto || m.around.Published(p.Chain),
-	}
+	c := Gather(ctx, m.around, p, anew)
 	m.learnHighWater(c)
 	c.Chain.HighWater = c.Chain.HighWater.Union(m.highWater)
 	return c
@@ -177,14 +182,33 @@ func (m *Mind) raiseHighWater(ctx context.Context, c topology.Case) error {
 	return nil
 }
 
+// noteUUIDs keeps the servers' UUIDs in the journal, for the published file.
+func (m *Mind) noteUUIDs(ctx context.Context, c topology.Case) error {
+	p := c.Digest()
+	changed := map[string]string{}
+	for _, s := range c.Chain.Servers {
+		if facts, _ := p.Facts(s.Name); facts != nil && facts.UUID != s.UUID {
+			changed[s.Name] = facts.UUID
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	err := m.around.Propose(ctx, journal.Command{At: c.Now, UUIDs: &journal.UUIDs{Product: m.product, UUIDs: changed}})
+	if err != nil && !errors.Is(err, journal.ErrStale) {
+		return fmt.Errorf("note the UUIDs of %s: %w", m.product, err)
+	}
+	return nil
+}
+
 // note keeps the status and says so when it changed.
 func (m *Mind) note(c topology.Case, v topology.Verdict, waiting string) {
 	would := ""
 	if may, why := c.Chain.MayAct(c.Now); !may && v.Action != topology.None && v.Action != topology.Alert && v.Action != topology.Wait {
 		would = fmt.Sprintf("would %s, but %s", v.Action, why)
 	}
-	was := m.status
-	m.status = Status{Verdict: v, Would: would, Waiting: waiting, At: c.Now}
+	was := m.Status()
+	m.status.Store(&Status{Verdict: v, Would: would, Waiting: waiting, At: c.Now})
 	if was.Verdict.Rule != v.Rule || was.Verdict.Server != v.Server || was.Would != would {
 		m.event("chain judged", v.Action != topology.None, "rule", v.Rule, "action", v.Action, "server", v.Server, "why", v.Why, "would", would)
 	}

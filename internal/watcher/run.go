@@ -79,7 +79,7 @@ func (m *Mind) wait(open promote.Progress, step promote.Step, err error) {
 		m.event("step waits", true, "kind", open.Plan.Kind, "step", step, "error", err)
 	}
 	m.failed, m.failedAt = err.Error(), stepKey(open)
-	m.status = Status{Verdict: m.status.Verdict, Waiting: err.Error(), At: m.around.Now()}
+	m.status.Store(&Status{Verdict: m.Status().Verdict, Waiting: err.Error(), At: m.around.Now()})
 }
 
 // leave ends the open plan before its end.

@@ -1,0 +1,157 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// lead runs a mind for every product until the term ends.
+func (w *Watcher) lead(term context.Context) {
+	world := newWorld(w.cfg.Open, func(ctx context.Context, _ string) error {
+		_, err := w.publisher.Announce(ctx, w.input())
+		return err
+	})
+	defer world.close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { w.exchange.run(term) })
+	w.setLeading(true)
+	defer func() {
+		w.setLeading(false)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.minds, w.wakes = map[string]*Mind{}, map[string]chan struct{}{}
+	}()
+	ticker := time.NewTicker(inventoryEvery)
+	defer ticker.Stop()
+	for {
+		for _, name := range w.machine.view().Names() {
+			w.mu.Lock()
+			_, running := w.minds[name]
+			if !running {
+				mind := NewMind(name, &around{w, world}, w.say)
+				wake := make(chan struct{}, 1)
+				w.minds[name], w.wakes[name] = mind, wake
+				wg.Go(func() { w.think(term, mind, wake) })
+			}
+			w.mu.Unlock()
+		}
+		select {
+		case <-term.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (w *Watcher) setLeading(leading bool) {
+	w.mu.Lock()
+	w.leading = leading
+	w.mu.Unlock()
+	poke(w.storeSoon)
+}
+
+// inventoryEvery is how often the leader looks for new products.
+const inventoryEvery = 200 * time.Millisecond
+
+// think ticks one mind at the probe rate, at once when there is news, and ends
+// with the term or with the product.
+func (w *Watcher) think(term context.Context, mind *Mind, wake chan struct{}) {
+	for term.Err() == nil {
+		p, ok := w.machine.product(mind.product)
+		if !ok {
+			w.mu.Lock()
+			delete(w.minds, mind.product)
+			delete(w.wakes, mind.product)
+			w.mu.Unlock()
+			return
+		}
+		again, err := w.tick(term, mind)
+		if err != nil && term.Err() == nil && !errors.Is(err, errUrgent) {
+			w.log.Warn("tick failed", "product", mind.product, "error", err)
+		}
+		if again {
+			continue
+		}
+		select {
+		case <-term.Done():
+		case <-wake:
+		case <-time.After(p.Chain.Policy.ProbeEvery.Std()):
+		}
+	}
+}
+
+// errUrgent ends a repair because the master died meanwhile.
+var errUrgent = errors.New("the master died during a repair")
+
+// tick runs one tick, and ends it early when it is busy with a repair and the
+// master dies: nothing that can wait stands in the way of a failover.
+func (w *Watcher) tick(term context.Context, mind *Mind) (again bool, err error) {
+	ctx, cancel := context.WithCancelCause(term)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		again, err = mind.Tick(ctx)
+	}()
+	for {
+		select {
+		case <-done:
+			return again, err
+		case <-time.After(guardEvery):
+			if p, ok := w.machine.product(mind.product); ok && p.Open != nil && !p.Open.Plan.Kind.Promotes() {
+				c := Gather(ctx, &around{w, nil}, p, false)
+				if topology.Judge(c).Action == topology.Failover {
+					cancel(errUrgent)
+				}
+			}
+		}
+	}
+}
+
+// guardEvery is how often a tick that takes long is looked after.
+const guardEvery = 250 * time.Millisecond
+
+func (w *Watcher) say(e Event) {
+	if e.Warn {
+		w.log.Warn(e.Phrase, e.Fields...)
+		return
+	}
+	w.log.Info(e.Phrase, e.Fields...)
+}
+
+// around is Around for a real watcher.
+type around struct {
+	w     *Watcher
+	world *world
+}
+
+func (a *around) Now() time.Time { return time.Now() }
+
+func (a *around) Product(name string) (journal.Product, bool) { return a.w.machine.product(name) }
+
+func (a *around) Watchers() int { return a.w.node.Voters() }
+
+func (a *around) Published(chain topology.Chain) bool { return shows(a.w.feed.Head(), chain) }
+
+func (a *around) Propose(ctx context.Context, c journal.Command) error { return a.w.Propose(ctx, c) }
+
+func (a *around) World(topology.Chain) promote.World { return a.world }
+
+// Views asks everybody at once for a fresh look, or takes what was last heard.
+func (a *around) Views(ctx context.Context, product string, look bool) []topology.View {
+	var own topology.View
+	var wg sync.WaitGroup
+	wg.Go(func() { own = a.w.scouts.view(ctx, product, look) })
+	if look {
+		a.w.exchange.look(ctx, product)
+	}
+	wg.Wait()
+	return append([]topology.View{own}, a.w.exchange.views(product)...)
+}

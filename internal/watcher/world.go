@@ -1,0 +1,67 @@
+package watcher
+
+import (
+	"context"
+	"sync"
+
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// world is the servers as one leadership works on them: connections are kept
+// from plan to plan, for a new one would cost its time within an outage.
+type world struct {
+	open    func(topology.Server) promote.Server
+	publish func(ctx context.Context, product string) error
+
+	mu      sync.Mutex
+	servers map[string]promote.Server // by address
+}
+
+func newWorld(open func(topology.Server) promote.Server, publish func(context.Context, string) error) *world {
+	return &world{open: open, publish: publish, servers: map[string]promote.Server{}}
+}
+
+// Server implements promote.World.
+func (w *world) Server(s topology.Server) promote.Server {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	server, ok := w.servers[s.Addr()]
+	if !ok {
+		server = w.open(s)
+		w.servers[s.Addr()] = server
+	}
+	return server
+}
+
+// Each implements promote.World.
+func (w *world) Each(ctx context.Context, servers []topology.Server, f func(context.Context, topology.Server) error) map[string]error {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	out := map[string]error{}
+	for _, s := range servers {
+		wg.Go(func() {
+			err := f(ctx, s)
+			mu.Lock()
+			defer mu.Unlock()
+			out[s.Name] = err
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// Publish implements promote.World.
+func (w *world) Publish(ctx context.Context, product string) error { return w.publish(ctx, product) }
+
+// close ends the connections of adapters that have any.
+func (w *world) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, server := range w.servers {
+		if c, ok := server.(interface{ Close() error }); ok {
+			_ = c.Close() // nothing depends on a clean goodbye
+		}
+	}
+	w.servers = map[string]promote.Server{}
+}
