@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// Status asks for everything on one page. Local asks for what the answering
+// watcher itself knows, not the leader.
+func (c *Client) Status(ctx context.Context, local bool) (Status, error) {
+	var out Status
+	query := url.Values{}
+	if local {
+		query.Set("local", "1")
+	}
+	return out, c.get(ctx, "/v1/status", query, &out)
+}
+
+// Explain asks why a product is judged as it is.
+func (c *Client) Explain(ctx context.Context, product string) (Explanation, error) {
+	var out Explanation
+	return out, c.get(ctx, productPath(product, "explain"), nil, &out)
+}
+
+// Doctor examines a product's servers.
+func (c *Client) Doctor(ctx context.Context, product string) ([]Finding, error) {
+	var out []Finding
+	return out, c.get(ctx, productPath(product, "doctor"), nil, &out)
+}
+
+// History asks for the latest n entries, of all products when product is empty, newest last.
+func (c *Client) History(ctx context.Context, product string, n int) ([]journal.Entry, error) {
+	var out []journal.Entry
+	query := url.Values{}
+	if product != "" {
+		query.Set("product", product)
+	}
+	if n > 0 {
+		query.Set("n", strconv.Itoa(n))
+	}
+	return out, c.get(ctx, "/v1/history", query, &out)
+}
+
+// Switchover asks for a planned change of master.
+func (c *Client) Switchover(ctx context.Context, product string, ask SwitchoverRequest) (PlanReply, error) {
+	var out PlanReply
+	return out, c.post(ctx, productPath(product, "switchover"), ask, &out)
+}
+
+// Raise asks that a slave and the candidate change places.
+func (c *Client) Raise(ctx context.Context, product string, ask RaiseRequest) (PlanReply, error) {
+	var out PlanReply
+	return out, c.post(ctx, productPath(product, "raise"), ask, &out)
+}
+
+// Plan asks how far a plan is; the answer comes when it has ended or after wait.
+func (c *Client) Plan(ctx context.Context, id uint64, wait time.Duration) (PlanState, error) {
+	var out PlanState
+	query := url.Values{}
+	if wait > 0 {
+		query.Set("wait", wait.String())
+	}
+	return out, c.get(ctx, "/v1/plans/"+strconv.FormatUint(id, 10), query, &out)
+}
+
+// SetMode sets what failoverd may do to a product by itself.
+func (c *Client) SetMode(ctx context.Context, product string, mode topology.Mode) error {
+	return c.post(ctx, productPath(product, "mode"), ModeRequest{Mode: mode}, nil)
+}
+
+// Pause stops automatic action on a product.
+func (c *Client) Pause(ctx context.Context, product string, ask PauseRequest) error {
+	return c.post(ctx, productPath(product, "pause"), ask, nil)
+}
+
+// Resume ends a pause.
+func (c *Client) Resume(ctx context.Context, product string) error {
+	return c.post(ctx, productPath(product, "resume"), nil, nil)
+}
+
+// Inventory asks for the inventory as it is.
+func (c *Client) Inventory(ctx context.Context) (InventoryReply, error) {
+	var out InventoryReply
+	return out, c.get(ctx, "/v1/inventory", nil, &out)
+}
+
+// Apply changes the inventory.
+func (c *Client) Apply(ctx context.Context, ask InventoryRequest) (InventoryChange, error) {
+	var out InventoryChange
+	return out, c.post(ctx, "/v1/inventory", ask, &out)
+}
+
+// Adopt asks which chain a running server belongs to. It changes nothing.
+func (c *Client) Adopt(ctx context.Context, ask AdoptRequest) (AdoptReply, error) {
+	var out AdoptReply
+	return out, c.post(ctx, "/v1/adopt", ask, &out)
+}
+
+// Join adds a watcher.
+func (c *Client) Join(ctx context.Context, ask JoinRequest) error {
+	return c.post(ctx, "/v1/watchers", ask, nil)
+}
+
+// Remove takes a watcher out of the cluster.
+func (c *Client) Remove(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/watchers/"+url.PathEscape(id), nil, nil)
+}
+
+// Transfer hands the leadership over, to any watcher when to is empty.
+func (c *Client) Transfer(ctx context.Context, to string) error {
+	return c.post(ctx, "/v1/leader", TransferRequest{To: to}, nil)
+}
+
+// Views asks one watcher for what it sees of a product's chain; with look it looks
+// anew first. Only watchers may.
+func (c *Client) Views(ctx context.Context, product string, look bool) (topology.View, error) {
+	var out topology.View
+	query := url.Values{"product": {product}}
+	if look {
+		query.Set("look", "1")
+	}
+	return out, c.get(ctx, "/v1/peer/views", query, &out)
+}
+
+func productPath(product, what string) string {
+	return "/v1/products/" + url.PathEscape(product) + "/" + what
+}

@@ -1,0 +1,232 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Client asks the watchers. It is safe for concurrent use.
+//
+// Its methods return an *Error for whatever a watcher answered, ErrUnreachable
+// when none answered, and an error that wraps ErrUnknownOutcome when a change was
+// sent and its answer was lost.
+type Client struct {
+	endpoints []string
+	http      *http.Client
+	first     atomic.Int32 // the endpoint that answered last
+
+	// Actor is who asks, where there is no certificate that says it.
+	Actor string
+	// Patience is how long to go on while no watcher answers or none leads: an
+	// election takes a second or two. Default 5 s.
+	Patience time.Duration
+}
+
+// ErrUnreachable says that no watcher could be asked; nothing was changed.
+var ErrUnreachable = errors.New("no watcher answers")
+
+const (
+	defaultPatience = 5 * time.Second
+	connectTimeout  = time.Second
+	answerTimeout   = 40 * time.Second // beyond every route's own limit
+	maxReply        = 64 << 20
+	maxHops         = 3 // from watcher to leader to the leader after that
+)
+
+// NewClient returns a client of the watchers at the given addresses: base URLs, or
+// host:port, which is https with a TLS config and http without.
+func NewClient(endpoints []string, tlsConfig *tls.Config) (*Client, error) {
+	if len(endpoints) == 0 {
+		return nil, errors.New("no endpoint is given")
+	}
+	c := &Client{Patience: defaultPatience}
+	for _, endpoint := range endpoints {
+		if !strings.Contains(endpoint, "://") {
+			scheme := "http://"
+			if tlsConfig != nil {
+				scheme = "https://"
+			}
+			endpoint = scheme + endpoint
+		}
+		u, err := url.Parse(endpoint)
+		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+			return nil, fmt.Errorf("endpoint %q is not https://host:port", endpoint)
+		}
+		if u.Scheme == "https" && tlsConfig == nil {
+			return nil, fmt.Errorf("endpoint %s needs a certificate to show: give --ca, --cert and --key", endpoint)
+		}
+		c.endpoints = append(c.endpoints, u.Scheme+"://"+u.Host)
+	}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
+			TLSClientConfig:     tlsConfig,
+			TLSHandshakeTimeout: 2 * connectTimeout,
+			// A change must never be sent on a connection that may be dead already.
+			DisableKeepAlives: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// get asks any watcher, again and again within Patience.
+func (c *Client) get(ctx context.Context, path string, query url.Values, out any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.do(ctx, http.MethodGet, path, nil, out)
+}
+
+// post asks for a change. It is sent to one watcher only, once it was sent at all.
+func (c *Client) post(ctx context.Context, path string, body, out any) error {
+	return c.do(ctx, http.MethodPost, path, body, out)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body, out any) error {
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	giveUp := time.Now().Add(c.Patience)
+	for {
+		err := c.round(ctx, method, path, data, out)
+		if err == nil || !isPassing(err) || ctx.Err() != nil || time.Now().After(giveUp) {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// isPassing says whether an error may go away by itself and nothing was changed.
+func isPassing(err error) bool {
+	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrNoQuorum)
+}
+
+// round asks each endpoint until one has an answer.
+func (c *Client) round(ctx context.Context, method, path string, data []byte, out any) error {
+	var failures []string
+	var noQuorum error
+	for i := range c.endpoints {
+		at := (int(c.first.Load()) + i) % len(c.endpoints)
+		err := c.ask(ctx, method, c.endpoints[at]+path, data, out)
+		switch {
+		case errors.Is(err, ErrNoQuorum):
+			noQuorum = err // another may know the leader
+			continue
+		case errors.Is(err, ErrUnreachable):
+			failures = append(failures, strings.TrimPrefix(err.Error(), ErrUnreachable.Error()+": "))
+			continue
+		}
+		c.first.Store(int32(at))
+		return err
+	}
+	if noQuorum != nil {
+		return noQuorum
+	}
+	return fmt.Errorf("%w: %s", ErrUnreachable, strings.Join(failures, "; "))
+}
+
+// ask asks one endpoint and follows it to the leader.
+func (c *Client) ask(ctx context.Context, method, address string, data []byte, out any) error {
+	for range maxHops {
+		next, err := c.send(ctx, method, address, data, out)
+		if err != nil || next == "" {
+			return err
+		}
+		address = next
+	}
+	return &Error{Code: NoQuorum, Message: "the watchers do not agree on who leads", Help: helpNoQuorum}
+}
+
+// send makes one exchange. It returns the address to go on with, if any.
+func (c *Client) send(ctx context.Context, method, address string, data []byte, out any) (next string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	sent := false
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(data))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if c.Actor != "" {
+		request.Header.Set(ActorHeader, c.Actor)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return "", lost(method, address, sent, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusTemporaryRedirect {
+		return response.Header.Get("Location"), nil
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
+	if err != nil {
+		return "", lost(method, address, true, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", failure(response, body)
+	}
+	if out == nil {
+		return "", nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return "", fmt.Errorf("the answer of %s is not as expected: %w", request.URL.Host, err)
+	}
+	return "", nil
+}
+
+// lost says what it means that no answer came. Only a request that found a
+// connection can have had an effect. A watcher that does not like our certificate
+// says so after our side of the handshake is done, and has then read no request.
+func lost(method, address string, sent bool, err error) error {
+	host := address
+	if u, parseErr := url.Parse(address); parseErr == nil {
+		host = u.Host
+	}
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return &Error{Code: Forbidden, Message: fmt.Sprintf("%s does not accept our certificate: %v", host, op.Err), Help: "give --cert and --key that \"failoverd tls cert\" made with the same authority"}
+	}
+	if method == http.MethodGet || !sent {
+		return fmt.Errorf("%w: %s: %w", ErrUnreachable, host, err)
+	}
+	return &Error{Code: UnknownOutcome, Message: fmt.Sprintf("%s was asked and its answer was lost (%v)", host, err), Help: helpUnknown}
+}
+
+// failure reads an error's body; something in between may have answered instead.
+func failure(response *http.Response, body []byte) error {
+	e := &Error{}
+	if err := json.Unmarshal(body, e); err == nil && e.Code != "" {
+		return e
+	}
+	text := strings.TrimSpace(string(body))
+	if len(text) > 200 {
+		text = text[:200] + "…"
+	}
+	return &Error{Code: Internal, Message: fmt.Sprintf("%s answered %s: %s", response.Request.URL.Host, response.Status, text)}
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// newMetrics serves what the Backend knows at each scrape, in Prometheus' format.
+func newMetrics(b Backend) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&metrics{backend: b, promotions: map[[2]string]float64{}, aborted: map[[2]string]float64{}})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: quick})
+}
+
+// metrics collects at scrape time. What the leader alone knows (rules, lag) is
+// missing from the other watchers' answers.
+type metrics struct {
+	backend Backend
+
+	mu sync.Mutex
+	// The history forgets its oldest entries, so what ended is counted as it goes
+	// by; like every counter these start anew with the process.
+	counted             uint64 // the latest entry that was counted
+	promotions, aborted map[[2]string]float64
+}
+
+var (
+	metricLeader    = gauge("leader", "1 on the watcher that leads.")
+	metricTerm      = gauge("term", "Number of the present leadership.")
+	metricHead      = gauge("published_version", "Version of the newest signed document.")
+	metricStored    = gauge("stored_version", "Version of the document in the object store.")
+	metricStore     = gauge("store_failing", "1 while the newest document cannot be stored.")
+	metricEpoch     = gauge("epoch", "The chain's promotion counter.", "product")
+	metricAuto      = gauge("auto", "1 when failoverd may act by itself: mode auto and not paused.", "product")
+	metricProtected = gauge("protected", "1 when every acknowledged write is on two servers, as measured.", "product")
+	metricOpen      = gauge("open_plan", "1 while a plan of that kind is open.", "product", "kind")
+	metricRule      = gauge("rule", "1 for the rule that fits the chain, 0 for the others.", "product", "rule")
+	metricUp        = gauge("server_up", "1 when some watcher can talk to the server.", "product", "server", "seat")
+	metricIn        = gauge("server_in_rotation", "1 unless the server is out or quarantined.", "product", "server", "seat")
+	metricLag       = gauge("lag_transactions", "Transactions of the master that the server has not executed.", "product", "server", "seat")
+	metricSilence   = gauge("link_silence_seconds", "Time since the server last heard its source.", "product", "server", "seat")
+	metricPromoted  = gauge("promotions_total", "Promotions seen since this process started, those still in the history included.", "product", "kind")
+	metricAborted   = gauge("plans_aborted_total", "Plans given up or taken back, likewise.", "product", "kind")
+)
+
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("failoverd_"+name, help, labels, nil)
+}
+
+// Describe sends nothing, for which metrics there are depends on the products.
+func (m *metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads the Backend once.
+func (m *metrics) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	status := StatusOf(ctx, m.backend)
+	set := func(desc *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	set(metricLeader, one(status.Leads))
+	set(metricTerm, float64(status.Term))
+	set(metricHead, float64(status.Head.Version))
+	set(metricStored, float64(status.Head.StoredVersion))
+	set(metricStore, one(status.Head.StoreError != ""))
+	for _, p := range status.Products {
+		collectProduct(set, p)
+	}
+	m.count(m.backend.State(), func(desc *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, value, labels...)
+	})
+}
+
+func collectProduct(set func(*prometheus.Desc, float64, ...string), p Product) {
+	set(metricEpoch, float64(p.Epoch), p.Name)
+	set(metricAuto, one(p.Mode == topology.Auto && p.Pause == nil), p.Name)
+	set(metricProtected, one(p.Protected), p.Name)
+	if p.Open != nil {
+		set(metricOpen, 1, p.Name, string(p.Open.Plan.Kind))
+	}
+	if p.Verdict.Rule != "" {
+		for _, rule := range topology.Rules {
+			set(metricRule, one(rule.Name == p.Verdict.Rule), p.Name, rule.Name)
+		}
+	}
+	for _, s := range p.Servers {
+		labels := []string{p.Name, s.Name, string(s.Seat)}
+		set(metricUp, one(s.Up), labels...)
+		set(metricIn, one(s.Standing == topology.In), labels...)
+		if s.Lag != nil && s.Up {
+			set(metricLag, float64(*s.Lag), labels...)
+		}
+		if s.Up && s.Facts != nil && s.Facts.Link != nil {
+			set(metricSilence, float64(s.Facts.Link.SilenceMs)/1000, labels...)
+		}
+	}
+}
+
+// count adds what ended since the last scrape.
+func (m *metrics) count(state *journal.State, set func(*prometheus.Desc, float64, ...string)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range state.History {
+		if e.ID <= m.counted || e.Plan == 0 {
+			continue
+		}
+		m.counted = e.ID
+		key := [2]string{e.Product, e.What}
+		switch {
+		case promote.Kind(e.What).Promotes() && (e.Outcome == OutcomeDone || isOvertaken(e)):
+			m.promotions[key]++
+		case e.Outcome != OutcomeDone:
+			m.aborted[key]++
+		}
+	}
+	for key, n := range m.promotions {
+		set(metricPromoted, n, key[0], key[1])
+	}
+	for key, n := range m.aborted {
+		set(metricAborted, n, key[0], key[1])
+	}
+}
+
+// isOvertaken says whether a promotion happened although its plan was not finished.
+func isOvertaken(e journal.Entry) bool {
+	return len(e.Outcome) >= len("overtaken") && e.Outcome[:len("overtaken")] == "overtaken"
+}
+
+func one(fact bool) float64 {
+	if fact {
+		return 1
+	}
+	return 0
+}
