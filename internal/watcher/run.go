@@ -29,7 +29,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		return false, err
 	}
 	for p.Open != nil && !p.Open.Finished() {
-		if err := m.step(ctx, p); err != nil {
+		if done, err := m.step(ctx, p); !done {
 			return false, err
 		}
 		next, ok := m.around.Product(m.product)
@@ -43,15 +43,16 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 	return true, nil
 }
 
-// step reaches the next goal and commits that it is done.
-func (m *Mind) step(ctx context.Context, p journal.Product) error {
+// step reaches the next goal and commits that it is done. It is not done when the
+// plan has to wait, or with an error when this leader cannot go on.
+func (m *Mind) step(ctx context.Context, p journal.Product) (done bool, err error) {
 	open := *p.Open
 	step := open.Steps()[open.Next]
 	start := m.around.Now()
 	text, err := promote.Reach(ctx, m.around.World(p.Chain), p.Chain, open.Plan, step)
 	took := m.around.Now().Sub(start)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
 	note := promote.Note{Step: step.String(), Text: text, Ms: took.Milliseconds()}
 	switch {
@@ -60,7 +61,7 @@ func (m *Mind) step(ctx context.Context, p journal.Product) error {
 		m.event("step left to repairs", true, "kind", open.Plan.Kind, "step", step, "error", err)
 	case err != nil:
 		m.wait(open, step, err)
-		return nil
+		return false, nil
 	default:
 		m.event("step done", false, "kind", open.Plan.Kind, "step", step, "took", took.Round(time.Millisecond), "note", text)
 	}
@@ -68,9 +69,9 @@ func (m *Mind) step(ctx context.Context, p journal.Product) error {
 	err = m.around.Propose(ctx, journal.Command{At: m.around.Now(), Actor: open.Plan.Actor, Done: &journal.Done{
 		Product: m.product, Plan: open.Plan.ID, Index: open.Next, Undoing: open.Undoing, Note: note}})
 	if err != nil && !errors.Is(err, journal.ErrStale) {
-		return fmt.Errorf("record %s of %s: %w", step, m.product, err)
+		return false, fmt.Errorf("record %s of %s: %w", step, m.product, err)
 	}
-	return nil
+	return true, nil
 }
 
 // wait notes that the plan cannot go on, and whom it waits for.

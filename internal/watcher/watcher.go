@@ -66,6 +66,7 @@ type Watcher struct {
 	storeSoon chan struct{} // the store should be brought up to date
 
 	mu      sync.Mutex
+	changed chan struct{} // closed at the journal's next change
 	leading bool
 	minds   map[string]*Mind
 	wakes   map[string]chan struct{}
@@ -83,8 +84,8 @@ type Stored struct {
 func New(cfg Config) *Watcher {
 	w := &Watcher{cfg: cfg, log: cfg.Logger, feed: publish.NewFeed(),
 		moved: make(chan struct{}, 1), storeSoon: make(chan struct{}, 1),
-		minds: map[string]*Mind{}, wakes: map[string]chan struct{}{}}
-	w.machine = newMachine(w.serveHead, func() { poke(w.moved) })
+		changed: make(chan struct{}), minds: map[string]*Mind{}, wakes: map[string]chan struct{}{}}
+	w.machine = newMachine(w.serveHead, w.journalMoved)
 	w.scouts = newScouts(cfg.ID, cfg.Dial, w.wake)
 	w.exchange = newExchange(cfg.ID, cfg.Peers)
 	w.publisher = cfg.NewPublisher(w.announce)
@@ -99,6 +100,26 @@ func (w *Watcher) Feed() *publish.Feed { return w.feed }
 
 // State is a copy of the journal's state as this watcher has it.
 func (w *Watcher) State() *journal.State { return w.machine.view() }
+
+// Changed returns a channel that is closed when the journal changes next.
+func (w *Watcher) Changed() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+// journalMoved is called after every change of the journal: it tells those who
+// wait, and wakes the minds, so that a plan is taken up at once.
+func (w *Watcher) journalMoved() {
+	poke(w.moved)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.changed)
+	w.changed = make(chan struct{})
+	for _, c := range w.wakes {
+		poke(c)
+	}
+}
 
 // Stored is what the object store is known to hold.
 func (w *Watcher) Stored() Stored {
