@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,6 +182,7 @@ func (c *trio) leader() *member {
 	return found
 }
 
+// followers returns the running members beside the leader, in the order of their IDs.
 func (c *trio) followers() (others []*member) {
 	leader := c.leader()
 	for _, m := range c.members {
@@ -187,6 +190,7 @@ func (c *trio) followers() (others []*member) {
 			others = append(others, m)
 		}
 	}
+	slices.SortFunc(others, func(a, b *member) int { return strings.Compare(a.cfg.ID, b.cfg.ID) })
 	return others
 }
 

@@ -76,7 +76,8 @@ const precious = "committed by the leader and the one that will lose its disk"
 // loseDisk commits an entry on two of three, then takes the disk of one of the two. The third never saw the entry.
 func loseDisk(t *testing.T, c *trio) (leader, lost, stale *member) {
 	leader = c.leader()
-	lost, stale = c.followers()[0], c.followers()[1]
+	others := c.followers()
+	lost, stale = others[0], others[1]
 	stale.stopHard()
 	c.apply(leader, precious)
 	lost.stopHard()

@@ -8,7 +8,6 @@
 package cluster
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -94,6 +93,7 @@ type Node struct {
 	term      *term         // nil unless raft says that this node leads
 	termMoved chan struct{} // closed and replaced whenever term changes or becomes current
 	stuck     string        // what hangs; "" when nothing does
+	diskErr   error         // what the last disk probe met
 
 	closing   atomic.Bool
 	done      chan struct{} // closed when the node's goroutines shall end
@@ -142,6 +142,7 @@ func Open(cfg Config, m Machine) (node *Node, err error) {
 	n.workers.Go(n.watchStuck)
 	n.workers.Go(n.probeDisk)
 	n.observe()
+	n.compareAddress()
 	return n, nil
 }
 
@@ -210,6 +211,16 @@ func (n *Node) startRaft(m Machine) error {
 	})
 }
 
+// compareAddress warns of a watcher that moved: the others dial the address in the cluster's configuration, not
+// the one in the file beside this node.
+func (n *Node) compareAddress() {
+	own := string(n.transport.LocalAddr())
+	if p, ok := n.peer(n.cfg.ID); ok && p.Addr != own {
+		n.log.Warn("the cluster knows this watcher under another address, join it again under the new one",
+			"id", n.cfg.ID, "advertised", own, "known_as", p.Addr)
+	}
+}
+
 // joined gives the node its vote for good.
 func (n *Node) joined() {
 	if err := n.store.setJoining(false); err != nil {
@@ -227,12 +238,8 @@ func (n *Node) raftLeads() bool { return n.raft.State() == raft.Leader }
 func (n *Node) Close() error {
 	n.closeOnce.Do(func() {
 		n.closing.Store(true)
-		if n.raftLeads() && n.voters() > 1 {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*n.timing.Election)
-			if err := n.Transfer(ctx, ""); err != nil {
-				n.log.Debug("leadership not handed over", "error", err)
-			}
-			cancel()
+		if n.raftLeads() {
+			n.handOver()
 		}
 		n.closeErr = n.stop()
 	})

@@ -1,13 +1,15 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"time"
 )
 
-// Healthy returns nil, or an error that says what hangs here. A node that is not healthy does not lead.
+// Healthy returns nil, or an error that says what hangs or fails here. A node that is not healthy gives its
+// leadership away.
 func (n *Node) Healthy() error {
 	if n.closing.Load() {
 		return ErrClosed
@@ -15,7 +17,9 @@ func (n *Node) Healthy() error {
 	if what := n.stuckAt(); what != "" {
 		return fmt.Errorf("%s hangs for more than %s", what, n.timing.Stuck)
 	}
-	return nil
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.diskErr
 }
 
 func (n *Node) stuckAt() string {
@@ -93,7 +97,6 @@ func (n *Node) probeDisk() {
 	}
 	tick := time.NewTicker(n.timing.DiskProbe)
 	defer tick.Stop()
-	failed := false
 	for {
 		select {
 		case <-n.done:
@@ -101,14 +104,31 @@ func (n *Node) probeDisk() {
 		case <-tick.C:
 		}
 		err := n.touchDisk()
-		if (err != nil) != failed {
-			failed = err != nil
-			if failed {
-				n.log.Error("disk probe failed", "dir", n.cfg.Dir, "error", err)
-			} else {
-				n.log.Info("disk probe works again", "dir", n.cfg.Dir)
-			}
+		n.mu.Lock()
+		before := n.diskErr
+		n.diskErr = err
+		n.mu.Unlock()
+		switch {
+		case err != nil && before == nil:
+			n.log.Error("disk probe failed", "dir", n.cfg.Dir, "error", err)
+		case err == nil && before != nil:
+			n.log.Info("disk probe works again", "dir", n.cfg.Dir)
 		}
+		if err != nil && n.raftLeads() {
+			n.handOver()
+		}
+	}
+}
+
+// handOver gives the leadership to whoever takes it, within two election timeouts.
+func (n *Node) handOver() {
+	if n.voters() < 2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*n.timing.Election)
+	defer cancel()
+	if err := n.Transfer(ctx, ""); err != nil {
+		n.log.Debug("leadership not handed over", "error", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -117,6 +118,26 @@ func TestLeaderWithAHangingMachineGivesWayAndComesBack(t *testing.T) {
 	require.NoError(t, again.Err())
 	assert.NoError(t, m.Healthy())
 	assert.Equal(t, []string{"x"}, m.machine.all(), "unknown meant: done later")
+}
+
+func TestLeaderThatCannotWriteItsDiskHandsOver(t *testing.T) {
+	c := prepareTrio(t, "a", "b", "c")
+	c.timing.DiskProbe = 50 * time.Millisecond
+	for id := range c.members {
+		c.open(id)
+	}
+	old := c.leader()
+	term, _ := old.Term()
+	// A directory in the probe's place fails every write, for root too.
+	require.Eventually(t, func() bool {
+		_ = os.Remove(old.cfg.Dir + "/" + probeName)
+		return os.Mkdir(old.cfg.Dir+"/"+probeName, 0o700) == nil
+	}, patience, time.Millisecond)
+	<-term.Done()
+	assert.ErrorContains(t, old.Healthy(), probeName)
+	assert.NotEqual(t, old, c.leader())
+	require.NoError(t, os.Remove(old.cfg.Dir+"/"+probeName))
+	require.Eventually(t, func() bool { return old.Healthy() == nil }, patience, time.Millisecond)
 }
 
 func TestCloseDoesNotWaitForAHangingDiskForEver(t *testing.T) {
