@@ -18,7 +18,7 @@ import (
 // requirements look at on every tick.
 var settingNames = []string{
 	"binlog_format", "enforce_gtid_consistency", "gtid_mode", "innodb_flush_log_at_trx_commit", "log_bin",
-	"log_replica_updates", "max_connect_errors", "relay_log_recovery", "replica_net_timeout",
+	"log_replica_updates", "max_connect_errors", "performance_schema", "relay_log_recovery", "replica_net_timeout",
 	"replica_preserve_commit_order", "report_host", "report_port",
 	"rpl_semi_sync_replica_enabled", "rpl_semi_sync_source_enabled", "rpl_semi_sync_source_timeout",
 	"rpl_semi_sync_source_wait_for_replica_count", "rpl_semi_sync_source_wait_no_replica",

@@ -22,9 +22,18 @@ import (
 // realServers are three mysqlds, a, b and c, shared by the tests of this package,
 // which do not run in parallel; each test rearranges them.
 var realServers struct {
-	once  sync.Once
-	chain *testenv.Chain
-	err   error
+	once     sync.Once
+	chain    *testenv.Chain
+	err      error
+	grantErr error
+}
+
+// credentials are accounts that have exactly what Grants gives, so that every
+// test here proves that it suffices. The passwords need quoting.
+var credentials = Credentials{
+	Probe:       Account{"fd_probe", `probe'secret`},
+	Control:     Account{"fd_control", `control\'"secret`},
+	Replication: Replication{Account: Account{"fd_repl", `repl'\secret`}},
 }
 
 func TestMain(m *testing.M) {
@@ -50,11 +59,21 @@ func chain(t *testing.T) *testenv.Chain {
 		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Servers: []testenv.ServerSpec{
 			{Name: "a", Seat: testenv.Master}, {Name: "b", Seat: testenv.Candidate}, {Name: "c", Seat: testenv.Slave},
 		}})
+		if realServers.err != nil {
+			return
+		}
+		for _, s := range realServers.chain.Servers {
+			statements := append([]string{"SET GLOBAL read_only = OFF"}, Grants(credentials)...)
+			for _, statement := range statements {
+				realServers.grantErr = errors.Join(realServers.grantErr, s.Exec(ctx, statement))
+			}
+		}
 	})
 	require.NoError(t, realServers.err)
 	for _, s := range realServers.chain.Servers {
 		blank(t, s)
 	}
+	require.NoError(t, realServers.grantErr)
 	return realServers.chain
 }
 
@@ -80,8 +99,8 @@ func control(t *testing.T, s *testenv.Server) *Server {
 	t.Helper()
 	server, err := Open(Config{
 		Addr:        s.Addr(),
-		Account:     Account(testenv.Accounts.Control),
-		Replication: Replication{Account: Account(testenv.Accounts.Replication)},
+		Account:     credentials.Control,
+		Replication: credentials.Replication,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { server.Close() })

@@ -130,4 +130,45 @@ WHERE a.CHANNEL_NAME = ''`
 
 	// killSQL ends one session; of one's own account no privilege is needed. Any version.
 	killSQL = `KILL CONNECTION %d`
+
+	// versionSQL works on every MySQL and MariaDB.
+	versionSQL = `SELECT VERSION()`
+
+	// bootSQL tells what variables are at the next start: VARIABLE_SOURCE says where
+	// the present value came from, which is DYNAMIC once it was set at run time and
+	// hides the configuration file; a persisted value wins over the file. 8.0.
+	bootSQL = `SELECT i.VARIABLE_NAME, i.VARIABLE_SOURCE, v.VARIABLE_VALUE, p.VARIABLE_VALUE
+FROM performance_schema.variables_info i
+JOIN performance_schema.global_variables v ON v.VARIABLE_NAME = i.VARIABLE_NAME
+LEFT JOIN performance_schema.persisted_variables p ON p.VARIABLE_NAME = i.VARIABLE_NAME
+WHERE i.VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled')`
+
+	// channelsSQL counts replication channels.
+	// 8.0. Privilege: SELECT on performance_schema's replication tables.
+	channelsSQL = `SELECT COUNT(*) FROM performance_schema.replication_connection_configuration`
+
+	// grantsSQL lists the session's own privileges. Any version.
+	grantsSQL = `SHOW GRANTS`
+
+	// replicasSQL lists the replicas that are connected, with the address that they
+	// report. 8.0.22. Privilege: REPLICATION SLAVE, which the replication account has.
+	replicasSQL = `SHOW REPLICAS`
+
+	// dumpThreadsSQL lists the peers of dump threads of the same account, for replicas
+	// that report no address. 8.0.22.
+	dumpThreadsSQL = `SELECT HOST FROM performance_schema.processlist WHERE COMMAND LIKE 'Binlog Dump%'`
+)
+
+// The privileges of the three accounts; see Grants.
+var (
+	// replicationTables are what Look reads beyond what everybody may read.
+	replicationTables = []string{
+		"replication_connection_configuration", "replication_connection_status", "replication_applier_status",
+		"replication_applier_status_by_coordinator", "replication_applier_status_by_worker",
+	}
+	// controlPrivileges: RELOAD is for RESET REPLICA and the nudge, CONNECTION_ADMIN
+	// for offline mode and for staying connected while it is on.
+	controlPrivileges = []string{"RELOAD", "REPLICATION_SLAVE_ADMIN", "SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN"}
+	// replicationPrivileges let a replica read the binary log.
+	replicationPrivileges = []string{"REPLICATION SLAVE"}
 )
