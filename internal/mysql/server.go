@@ -78,9 +78,10 @@ func (s *Server) StartApplier(ctx context.Context) error {
 	return s.exec(ctx, "start applier", startApplierSQL)
 }
 
-// Follow implements promote.Server. It returns ErrNotYet, and changes nothing,
-// while the relay log holds transactions that are not executed: changing the
-// source would throw them away.
+// Follow implements promote.Server. Changing the source throws the relay log away,
+// so the receiver is stopped first and the applier given a second to execute what
+// is left. When that is not enough ErrNotYet is returned, with the link and its
+// relay log still there and the receiver stopped, so that a repetition succeeds.
 func (s *Server) Follow(ctx context.Context, source topology.Server) error {
 	op := "follow " + source.Name
 	account := s.cfg.Replication.Account
@@ -106,8 +107,8 @@ func (s *Server) Follow(ctx context.Context, source topology.Server) error {
 	})
 }
 
-// ForgetSource implements promote.Server. It returns ErrNotYet, with the link
-// still there, while the relay log is not drained.
+// ForgetSource implements promote.Server. It keeps an undrained relay log as
+// Follow does.
 func (s *Server) ForgetSource(ctx context.Context) error {
 	return s.change(ctx, "forget source", 2*s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
 		if err := stopDrained(ctx, conn); err != nil {
@@ -117,8 +118,8 @@ func (s *Server) ForgetSource(ctx context.Context) error {
 	})
 }
 
-// stopDrained stops both threads, the receiver first, and only when the relay
-// log has nothing left to execute. Otherwise the applier goes on.
+// stopDrained stops both threads, but the applier only once the relay log has
+// nothing left to execute.
 func stopDrained(ctx context.Context, conn *sql.Conn) error {
 	if err := exec(ctx, conn, stopReceiverSQL); err != nil {
 		return err
@@ -128,7 +129,13 @@ func stopDrained(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	if undrained != "" {
-		return fmt.Errorf("the relay log holds %s, not executed: %w", undrained, promote.ErrNotYet)
+		done, err := executed(ctx, conn, undrained, time.Second)
+		if err != nil {
+			return err
+		}
+		if !done {
+			return fmt.Errorf("the relay log holds %s, not executed: %w", undrained, promote.ErrNotYet)
+		}
 	}
 	return exec(ctx, conn, stopReplicaSQL)
 }

@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"context"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -151,6 +152,10 @@ func closingGivesUp(b *bench) {
 	require.Error(b, err)
 	assert.NotErrorIs(b, err, promote.ErrUnreachable, "the server answered")
 	assert.Less(b, time.Since(began), 3*time.Second)
+
+	hurried, cancel := context.WithTimeout(b.ctx(), 200*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(b, b.A.Server().SetSuperReadOnly(hurried, true), promote.ErrUnreachable, "no answer in time")
 	b.ok(b.B.Server().StartReceiver(b.ctx()))
 	b.becomes(Acked, write)
 	assert.True(b, b.look(b.A).Open(), "the order was given up, so it takes no effect later")
