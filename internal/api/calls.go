@@ -50,13 +50,13 @@ func (c *Client) History(ctx context.Context, product string, n int) ([]journal.
 // Switchover asks for a planned change of master.
 func (c *Client) Switchover(ctx context.Context, product string, ask SwitchoverRequest) (PlanReply, error) {
 	var out PlanReply
-	return out, c.post(ctx, productPath(product, "switchover"), ask, &out)
+	return out, c.send(ctx, productPath(product, "switchover"), ask, &out, !ask.DryRun)
 }
 
 // Raise asks that a slave and the candidate change places.
 func (c *Client) Raise(ctx context.Context, product string, ask RaiseRequest) (PlanReply, error) {
 	var out PlanReply
-	return out, c.post(ctx, productPath(product, "raise"), ask, &out)
+	return out, c.send(ctx, productPath(product, "raise"), ask, &out, !ask.DryRun)
 }
 
 // Plan asks how far a plan is; the answer comes when it has ended or after wait.
@@ -81,7 +81,7 @@ func (c *Client) Pause(ctx context.Context, product string, ask PauseRequest) er
 
 // Resume ends a pause.
 func (c *Client) Resume(ctx context.Context, product string) error {
-	return c.post(ctx, productPath(product, "resume"), nil, nil)
+	return c.post(ctx, productPath(product, "resume"), struct{}{}, nil)
 }
 
 // Inventory asks for the inventory as it is.
@@ -93,13 +93,13 @@ func (c *Client) Inventory(ctx context.Context) (InventoryReply, error) {
 // Apply changes the inventory.
 func (c *Client) Apply(ctx context.Context, ask InventoryRequest) (InventoryChange, error) {
 	var out InventoryChange
-	return out, c.post(ctx, "/v1/inventory", ask, &out)
+	return out, c.send(ctx, "/v1/inventory", ask, &out, !ask.DryRun)
 }
 
 // Adopt asks which chain a running server belongs to. It changes nothing.
 func (c *Client) Adopt(ctx context.Context, ask AdoptRequest) (AdoptReply, error) {
 	var out AdoptReply
-	return out, c.post(ctx, "/v1/adopt", ask, &out)
+	return out, c.send(ctx, "/v1/adopt", ask, &out, false)
 }
 
 // Join adds a watcher.
@@ -109,7 +109,7 @@ func (c *Client) Join(ctx context.Context, ask JoinRequest) error {
 
 // Remove takes a watcher out of the cluster.
 func (c *Client) Remove(ctx context.Context, id string) error {
-	return c.do(ctx, http.MethodDelete, "/v1/watchers/"+url.PathEscape(id), nil, nil)
+	return c.do(ctx, exchange{method: http.MethodDelete, path: "/v1/watchers/" + url.PathEscape(id), changes: true})
 }
 
 // Transfer hands the leadership over, to any watcher when to is empty.

@@ -23,9 +23,9 @@ import (
 // when none answered, and an error that wraps ErrUnknownOutcome when a change was
 // sent and its answer was lost.
 type Client struct {
-	endpoints []string
-	http      *http.Client
-	first     atomic.Int32 // the endpoint that answered last
+	endpoints      []string
+	reads, changes *http.Client
+	first          atomic.Int32 // the endpoint that answered last
 
 	// Actor is who asks, where there is no certificate that says it.
 	Actor string
@@ -69,17 +69,28 @@ func NewClient(endpoints []string, tlsConfig *tls.Config) (*Client, error) {
 		}
 		c.endpoints = append(c.endpoints, u.Scheme+"://"+u.Host)
 	}
-	c.http = &http.Client{
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
-			TLSClientConfig:     tlsConfig,
-			TLSHandshakeTimeout: 2 * connectTimeout,
-			// A change must never be sent on a connection that may be dead already.
-			DisableKeepAlives: true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	transport := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSClientConfig:     tlsConfig,
+		TLSHandshakeTimeout: 2 * connectTimeout,
+		IdleConnTimeout:     time.Minute,
 	}
+	// A change is never sent on a connection that may be dead already.
+	fresh := transport.Clone()
+	fresh.DisableKeepAlives = true
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.reads = &http.Client{Transport: transport, CheckRedirect: stay}
+	c.changes = &http.Client{Transport: fresh, CheckRedirect: stay}
 	return c, nil
+}
+
+// exchange is one request and where its answer goes.
+type exchange struct {
+	method, path string
+	body         []byte
+	out          any
+	// changes says that the request may have an effect, and must not be sent twice.
+	changes bool
 }
 
 // get asks any watcher, again and again within Patience.
@@ -87,25 +98,27 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, out any
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return c.do(ctx, http.MethodGet, path, nil, out)
+	return c.do(ctx, exchange{method: http.MethodGet, path: path, out: out})
 }
 
-// post asks for a change. It is sent to one watcher only, once it was sent at all.
+// post asks for a change. Once it was sent to a watcher it is sent to no other.
 func (c *Client) post(ctx context.Context, path string, body, out any) error {
-	return c.do(ctx, http.MethodPost, path, body, out)
+	return c.send(ctx, path, body, out, true)
 }
 
-func (c *Client) do(ctx context.Context, method, path string, body, out any) error {
-	var data []byte
-	if body != nil {
-		var err error
-		if data, err = json.Marshal(body); err != nil {
-			return err
-		}
+// send posts a body; without changes it is a read that has one.
+func (c *Client) send(ctx context.Context, path string, body, out any, changes bool) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
 	}
+	return c.do(ctx, exchange{method: http.MethodPost, path: path, body: data, out: out, changes: changes})
+}
+
+func (c *Client) do(ctx context.Context, e exchange) error {
 	giveUp := time.Now().Add(c.Patience)
 	for {
-		err := c.round(ctx, method, path, data, out)
+		err := c.round(ctx, e)
 		if err == nil || !isPassing(err) || ctx.Err() != nil || time.Now().After(giveUp) {
 			return err
 		}
@@ -123,12 +136,12 @@ func isPassing(err error) bool {
 }
 
 // round asks each endpoint until one has an answer.
-func (c *Client) round(ctx context.Context, method, path string, data []byte, out any) error {
+func (c *Client) round(ctx context.Context, e exchange) error {
 	var failures []string
 	var noQuorum error
 	for i := range c.endpoints {
 		at := (int(c.first.Load()) + i) % len(c.endpoints)
-		err := c.ask(ctx, method, c.endpoints[at]+path, data, out)
+		err := c.ask(ctx, c.endpoints[at]+e.path, e)
 		switch {
 		case errors.Is(err, ErrNoQuorum):
 			noQuorum = err // another may know the leader
@@ -147,9 +160,9 @@ func (c *Client) round(ctx context.Context, method, path string, data []byte, ou
 }
 
 // ask asks one endpoint and follows it to the leader.
-func (c *Client) ask(ctx context.Context, method, address string, data []byte, out any) error {
+func (c *Client) ask(ctx context.Context, address string, e exchange) error {
 	for range maxHops {
-		next, err := c.send(ctx, method, address, data, out)
+		next, err := c.once(ctx, address, e)
 		if err != nil || next == "" {
 			return err
 		}
@@ -158,13 +171,13 @@ func (c *Client) ask(ctx context.Context, method, address string, data []byte, o
 	return &Error{Code: NoQuorum, Message: "the watchers do not agree on who leads", Help: helpNoQuorum}
 }
 
-// send makes one exchange. It returns the address to go on with, if any.
-func (c *Client) send(ctx context.Context, method, address string, data []byte, out any) (next string, err error) {
+// once makes one exchange. It returns the address to go on with, if any.
+func (c *Client) once(ctx context.Context, address string, e exchange) (next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	sent := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
-	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(data))
+	request, err := http.NewRequestWithContext(ctx, e.method, address, bytes.NewReader(e.body))
 	if err != nil {
 		return "", err
 	}
@@ -172,9 +185,13 @@ func (c *Client) send(ctx context.Context, method, address string, data []byte, 
 	if c.Actor != "" {
 		request.Header.Set(ActorHeader, c.Actor)
 	}
-	response, err := c.http.Do(request)
+	client := c.reads
+	if e.changes {
+		client = c.changes
+	}
+	response, err := client.Do(request)
 	if err != nil {
-		return "", lost(method, address, sent, err)
+		return "", lost(address, e.changes && sent, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusTemporaryRedirect {
@@ -182,24 +199,24 @@ func (c *Client) send(ctx context.Context, method, address string, data []byte, 
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
 	if err != nil {
-		return "", lost(method, address, true, err)
+		return "", lost(address, e.changes, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		return "", failure(response, body)
 	}
-	if out == nil {
+	if e.out == nil {
 		return "", nil
 	}
-	if err := json.Unmarshal(body, out); err != nil {
+	if err := json.Unmarshal(body, e.out); err != nil {
 		return "", fmt.Errorf("the answer of %s is not as expected: %w", request.URL.Host, err)
 	}
 	return "", nil
 }
 
-// lost says what it means that no answer came. Only a request that found a
-// connection can have had an effect. A watcher that does not like our certificate
+// lost says what it means that no answer came. Only a change that found a
+// connection may have had an effect. A watcher that does not like our certificate
 // says so after our side of the handshake is done, and has then read no request.
-func lost(method, address string, sent bool, err error) error {
+func lost(address string, mayHaveChanged bool, err error) error {
 	host := address
 	if u, parseErr := url.Parse(address); parseErr == nil {
 		host = u.Host
@@ -212,7 +229,7 @@ func lost(method, address string, sent bool, err error) error {
 	if errors.As(err, &op) && op.Op == "remote error" {
 		return &Error{Code: Forbidden, Message: fmt.Sprintf("%s does not accept our certificate: %v", host, op.Err), Help: "give --cert and --key that \"failoverd tls cert\" made with the same authority"}
 	}
-	if method == http.MethodGet || !sent {
+	if !mayHaveChanged {
 		return fmt.Errorf("%w: %s: %w", ErrUnreachable, host, err)
 	}
 	return &Error{Code: UnknownOutcome, Message: fmt.Sprintf("%s was asked and its answer was lost (%v)", host, err), Help: helpUnknown}
