@@ -97,6 +97,7 @@ func await[F raft.Future](ctx context.Context, n *Node, start func(queue time.Du
 		future F
 		err    error
 	}
+	hung := n.hung()
 	answered := make(chan answer, 1)
 	go func() {
 		f := start(queue)
@@ -105,6 +106,8 @@ func await[F raft.Future](ctx context.Context, n *Node, start func(queue time.Du
 	select {
 	case a := <-answered:
 		return a.future, a.err
+	case <-hung:
+		return none, fmt.Errorf("%w: %w", errGaveUp, ErrStuck)
 	case <-ctx.Done():
 		return none, fmt.Errorf("%w: %w", errGaveUp, context.Cause(ctx))
 	case <-n.done:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -92,9 +94,7 @@ type trio struct {
 func newTrio(t *testing.T, ids ...string) *trio {
 	t.Helper()
 	c := prepareTrio(t, ids...)
-	for _, id := range ids {
-		c.open(id)
-	}
+	c.openAll()
 	return c
 }
 
@@ -150,6 +150,19 @@ func (c *trio) prepare(id string) *member {
 	return m
 }
 
+// openAll starts every watcher at once. The founders ask each other first, and one whose listener is there but not
+// served would be waited for.
+func (c *trio) openAll() {
+	var starting sync.WaitGroup
+	for id := range c.members {
+		starting.Go(func() { c.open(id) })
+	}
+	starting.Wait()
+	for id, m := range c.members {
+		require.NotNil(c.t, m.Node, "%s did not start", id)
+	}
+}
+
 // open starts a watcher, for the first time or again with what it has on disk.
 func (c *trio) open(id string) *member {
 	c.t.Helper()
@@ -161,7 +174,9 @@ func (c *trio) open(id string) *member {
 		c.tune(&cfg)
 	}
 	node, err := Open(cfg, m.machine)
-	require.NoError(c.t, err)
+	if !assert.NoError(c.t, err) {
+		runtime.Goexit() // as require does, but from any goroutine
+	}
 	m.Node, m.cfg.testing.listener = node, nil
 	return m
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -68,7 +69,9 @@ func TestTransferGoesToTheNamedOne(t *testing.T) {
 	_, err := to.AwaitTerm(within(t, patience))
 	require.NoError(t, err)
 	require.Error(t, term.Err())
-	require.ErrorIs(t, old.Transfer(within(t, patience), to.cfg.ID), ErrNotLeader)
+	require.Eventually(t, func() bool { // as soon as it has heard of its successor
+		return errors.Is(old.Transfer(within(t, patience), to.cfg.ID), ErrNotLeader)
+	}, patience, time.Millisecond)
 }
 
 const precious = "committed by the leader and the one that will lose its disk"

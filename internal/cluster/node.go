@@ -93,6 +93,7 @@ type Node struct {
 	term      *term         // nil unless raft says that this node leads
 	termMoved chan struct{} // closed and replaced whenever term changes or becomes current
 	stuck     string        // what hangs; "" when nothing does
+	stuckCh   chan struct{} // closed while stuck is not ""
 	diskErr   error         // what the last disk probe met
 
 	closing   atomic.Bool
@@ -115,6 +116,7 @@ func Open(cfg Config, m Machine) (node *Node, err error) {
 		notify:    make(chan bool),
 		stopwatch: newStopwatch(),
 		termMoved: make(chan struct{}),
+		stuckCh:   make(chan struct{}),
 		done:      make(chan struct{}),
 	}
 	if n.log == nil {

@@ -86,9 +86,7 @@ func TestAllRestartWithTheirState(t *testing.T) {
 		assert.ErrorIs(t, err, ErrClosed)
 		m.Node = nil
 	}
-	for id := range c.members {
-		c.open(id) // bootstrap is still set, and must be ignored
-	}
+	c.openAll() // bootstrap is still set, and must be ignored
 	c.apply(c.leader(), "two")
 	for _, m := range c.members {
 		c.hold(m, "one", "two")

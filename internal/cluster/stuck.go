@@ -28,6 +28,13 @@ func (n *Node) stuckAt() string {
 	return n.stuck
 }
 
+// hung returns a channel that is closed as long as something hangs here, and otherwise when it begins to.
+func (n *Node) hung() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.stuckCh
+}
+
 // watchStuck gives up the leadership of a node whose disk or machine hangs. Raft does not do that: its main loop
 // waits for the write, its other goroutines go on sending heartbeats, and the followers stay content.
 //
@@ -64,6 +71,7 @@ func (n *Node) watchStuck() {
 func (n *Node) letGo(what string, age time.Duration) {
 	n.mu.Lock()
 	n.stuck = what
+	close(n.stuckCh)
 	n.mu.Unlock()
 	n.log.Error("watcher hangs", "id", n.cfg.ID, "what", what, "age", age.Round(time.Millisecond))
 	n.endTerm(ErrStuck)
@@ -78,6 +86,7 @@ func (n *Node) letGo(what string, age time.Duration) {
 func (n *Node) comeBack(from string) {
 	n.mu.Lock()
 	n.stuck = ""
+	n.stuckCh = make(chan struct{})
 	n.mu.Unlock()
 	if n.stream != nil && !n.closing.Load() {
 		n.stream.mend()

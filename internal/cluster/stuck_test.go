@@ -45,21 +45,18 @@ func (d *slowDisk) hang() (release func()) {
 
 func TestLeaderWithAHangingDiskGivesWay(t *testing.T) {
 	c := prepareTrio(t, "a", "b", "c")
-	disks := map[string]*slowDisk{}
+	disks := map[string]*slowDisk{"a": {}, "b": {}, "c": {}}
 	told := make(chan string, 10)
 	c.timing.Stuck = time.Second
 	c.tune = func(cfg *Config) {
-		disk := &slowDisk{}
-		disks[cfg.ID] = disk
+		disk := disks[cfg.ID]
 		cfg.testing.logs = func(inner raft.LogStore) raft.LogStore {
 			disk.LogStore = inner
 			return disk
 		}
 		cfg.OnStuck = func(what string, _ time.Duration) { told <- cfg.ID + ": " + what }
 	}
-	for id := range c.members {
-		c.open(id)
-	}
+	c.openAll()
 	old := c.leader()
 	c.apply(old, "before")
 	term, ok := old.Term()
@@ -68,8 +65,9 @@ func TestLeaderWithAHangingDiskGivesWay(t *testing.T) {
 	release := disks[old.cfg.ID].hang()
 	defer release()
 	began := time.Now()
-	_, err := old.Apply(within(t, patience), []byte("into the hanging disk"))
+	_, err := old.Apply(within(t, time.Hour), []byte("into the hanging disk"))
 	require.ErrorIs(t, err, ErrUnknownOutcome)
+	require.ErrorIs(t, err, ErrStuck, "it does not wait for its deadline")
 
 	// Without the cut the followers would go on hearing its heartbeats.
 	<-term.Done()
@@ -123,9 +121,7 @@ func TestLeaderWithAHangingMachineGivesWayAndComesBack(t *testing.T) {
 func TestLeaderThatCannotWriteItsDiskHandsOver(t *testing.T) {
 	c := prepareTrio(t, "a", "b", "c")
 	c.timing.DiskProbe = 50 * time.Millisecond
-	for id := range c.members {
-		c.open(id)
-	}
+	c.openAll()
 	old := c.leader()
 	term, _ := old.Term()
 	// A directory in the probe's place fails every write, for root too.

@@ -47,9 +47,7 @@ func TestTermEndsWithItsCauseWhenTheQuorumIsLost(t *testing.T) {
 func TestApplyKeepsTheDeadlineOfItsContext(t *testing.T) {
 	c := prepareTrio(t, "a", "b", "c")
 	c.timing = Timing{Heartbeat: 5 * time.Second, Election: 5 * time.Second, Stuck: 10 * time.Second} // it leads on for long
-	for id := range c.members {
-		c.open(id)
-	}
+	c.openAll()
 	leader := c.leader()
 	for _, f := range c.followers() {
 		f.stopHard()
