@@ -20,6 +20,7 @@ var settingNames = []string{
 	"binlog_format", "enforce_gtid_consistency", "gtid_mode", "innodb_flush_log_at_trx_commit", "log_bin",
 	"log_replica_updates", "max_connect_errors", "performance_schema", "relay_log_recovery", "replica_net_timeout",
 	"replica_preserve_commit_order", "report_host", "report_port",
+	"rpl_semi_sync_master_enabled", "rpl_semi_sync_slave_enabled", // the plugins' names before 8.0.26
 	"rpl_semi_sync_replica_enabled", "rpl_semi_sync_source_enabled", "rpl_semi_sync_source_timeout",
 	"rpl_semi_sync_source_wait_for_replica_count", "rpl_semi_sync_source_wait_no_replica",
 	"rpl_semi_sync_source_wait_point", "sync_binlog", "sync_relay_log",

@@ -61,7 +61,7 @@ func (p *Probe) Ping(ctx context.Context) (topology.Contact, error) {
 	select {
 	case <-p.turn:
 	case <-ctx.Done():
-		return topology.Silent, fmt.Errorf("ping: an earlier ping is still waiting: %w", ctx.Err())
+		return contactOf(ctx.Err()), fmt.Errorf("ping: an earlier ping is still waiting: %w", ctx.Err())
 	}
 	defer func() { p.turn <- struct{}{} }()
 	var err error

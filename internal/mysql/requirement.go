@@ -78,12 +78,9 @@ var requirements = []Requirement{
 			return fmt.Sprint(e.facts.ServerID), e.facts.ServerID != 0
 		}},
 	{"semi-sync-source", "acknowledged writes are on two servers only with semi-sync", Fail,
-		mendSourcePlugin, func(e examined) (string, bool) { return installed(e.facts.Source.Installed), e.facts.Source.Installed }},
+		mendSourcePlugin, plugin("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled")},
 	{"semi-sync-replica", "acknowledged writes are on two servers only with semi-sync", Fail,
-		mendReplicaPlugin, func(e examined) (string, bool) {
-			_, ok := e.facts.Settings["rpl_semi_sync_replica_enabled"]
-			return installed(ok), ok
-		}},
+		mendReplicaPlugin, plugin("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled")},
 	{"sync-binlog", "a power cut must not lose acknowledged commits", Fail,
 		"SET PERSIST sync_binlog = 1", setting("sync_binlog", "1")},
 	{"flush-log-at-commit", "a power cut must not lose acknowledged commits", Fail,
@@ -182,11 +179,18 @@ func link(check func(topology.Link) (string, bool)) func(examined) (string, bool
 	}
 }
 
-func installed(yes bool) string {
-	if yes {
-		return "installed"
+// plugin is met when the plugin's variable exists. The same plugin under the name
+// it had before 8.0.26 has to go first.
+func plugin(variable, old string) func(examined) (string, bool) {
+	return func(e examined) (string, bool) {
+		if _, ok := e.facts.Settings[variable]; ok {
+			return "installed", true
+		}
+		if _, ok := e.facts.Settings[old]; ok {
+			return "installed under its old name: UNINSTALL PLUGIN " + strings.TrimSuffix(old, "_enabled") + " first", false
+		}
+		return "not installed", false
 	}
-	return "not installed"
 }
 
 // judge applies the whole table to one server.

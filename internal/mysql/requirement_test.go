@@ -1,0 +1,62 @@
+package mysql
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+func TestRequirementsSayWhyAndHowToMend(t *testing.T) {
+	names := map[string]bool{}
+	for _, r := range Requirements() {
+		assert.False(t, names[r.Name], r.Name)
+		names[r.Name] = true
+		assert.NotEmpty(t, r.Why, r.Name)
+		assert.NotEmpty(t, r.Mend, r.Name)
+		assert.Contains(t, []Level{Warn, Fail}, r.Level, r.Name)
+	}
+}
+
+func TestABareServerMeetsNothing(t *testing.T) {
+	e := examined{facts: topology.Facts{
+		Settings: map[string]string{"rpl_semi_sync_master_enabled": "ON", "replica_net_timeout": "60"},
+		Link:     &topology.Link{IO: topology.Connecting, IOError: "error 2003: no", SQL: topology.Off, Heartbeat: topology.Duration(30e9)},
+	}, channels: 2}
+	findings := judge("db1", e)
+	for _, f := range findings {
+		assert.NotEqual(t, OK, f.Level, f.Requirement)
+		assert.NotEmpty(t, f.Mend, f.Requirement)
+	}
+	assert.Contains(t, finding(t, findings, "db1", "semi-sync-source").Found, "UNINSTALL PLUGIN rpl_semi_sync_master")
+	assert.Equal(t, "CONNECTING error 2003: no", finding(t, findings, "db1", "receiver").Found)
+}
+
+func TestBootValueIsThePersistedOneAndUnknownWhenSetAtRunTime(t *testing.T) {
+	for _, c := range []struct {
+		boot bootValue
+		want Level
+	}{
+		{bootValue{"GLOBAL", "ON", ""}, OK},
+		{bootValue{"COMPILED", "OFF", ""}, Fail},
+		{bootValue{"DYNAMIC", "ON", ""}, Warn},
+		{bootValue{"DYNAMIC", "OFF", ""}, Warn},
+		{bootValue{"DYNAMIC", "OFF", "ON"}, OK},
+		{bootValue{"PERSISTED", "OFF", "OFF"}, Fail},
+	} {
+		findings := judge("db1", examined{boot: map[string]bootValue{"super_read_only": c.boot}})
+		assert.Equal(t, c.want, finding(t, findings, "db1", "boots-closed").Level, "%+v", c.boot)
+	}
+}
+
+func TestGrantsAreReadFromBothSpellings(t *testing.T) {
+	lines := []string{
+		"GRANT RELOAD ON *.* TO `c`@`%`", "GRANT CONNECTION_ADMIN,SYSTEM_VARIABLES_ADMIN ON *.* TO `c`@`%`",
+		"GRANT SELECT ON `performance_schema`.`t1` TO `c`@`%`", "GRANT `role`@`%` TO `c`@`%`",
+	}
+	assert.Equal(t, []string{"REPLICATION_SLAVE_ADMIN ON *.*", "SELECT ON performance_schema.t2"},
+		missingGrants(lines, controlPrivileges, []string{"t1", "t2"}))
+	assert.Empty(t, missingGrants([]string{"GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"}, controlPrivileges, replicationTables))
+	assert.Empty(t, missingGrants([]string{"GRANT SELECT ON `performance_schema`.* TO `p`@`%`"}, nil, replicationTables))
+}
