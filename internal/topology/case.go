@@ -17,6 +17,10 @@ type Case struct {
 	Views []View `json:"views"`
 	// Now is the leader's clock. It is used for pauses and the hold-down alone.
 	Now time.Time `json:"now"`
+	// Settled is the time since the chain was last changed by a plan, or since the
+	// leader came to lead. Facts from before say nothing about the chain as it is
+	// now and do not count. 0 means for ever.
+	Settled Duration `json:"settled,omitempty"`
 	// Published says that the newest published document shows the chain as it is.
 	Published bool `json:"published"`
 }
@@ -62,7 +66,7 @@ func (c Case) Digest() *Picture {
 	for _, s := range c.Chain.Servers {
 		seen := p.seen[s.Name]
 		for _, v := range p.fresh {
-			seen.add(v)
+			seen.add(v, c.Settled)
 		}
 		if n := len(seen.misses); n > 0 {
 			sort.Slice(seen.misses, func(i, j int) bool { return seen.misses[i] > seen.misses[j] })
@@ -72,7 +76,7 @@ func (c Case) Digest() *Picture {
 	return p
 }
 
-func (s *seen) add(v View) {
+func (s *seen) add(v View, settled Duration) {
 	sighting, ok := v.Sightings[s.server.Name]
 	if !ok {
 		s.absent++
@@ -94,7 +98,11 @@ func (s *seen) add(v View) {
 	if sighting.Contact != Answered && sighting.Error != "" {
 		s.lastErr = sighting.Error
 	}
-	if age := sighting.FactsAge + v.Age; sighting.Facts != nil && (s.facts == nil || age < s.factsAge) {
+	age := sighting.FactsAge + v.Age
+	if sighting.Facts == nil || (settled > 0 && age >= settled) {
+		return
+	}
+	if s.facts == nil || age < s.factsAge {
 		s.facts, s.factsAge = sighting.Facts, age
 	}
 }

@@ -75,6 +75,9 @@ var Rules = []Rule{
 	{Name: "server-missing", Action: Alert,
 		Why:  "A server other than the master does not answer.",
 		when: serverMissing},
+	{Name: "facts-missing", Action: Wait,
+		Why:  "A server answers but has not been looked at since the chain was last changed.",
+		when: factsMissing},
 	{Name: "healthy", Action: None,
 		Why: "Everything is as it should be.",
 		when: func(*Picture) (found, bool) {
@@ -466,6 +469,15 @@ func serverMissing(p *Picture) (found, bool) {
 		}
 		if !seen.up() {
 			return found{server: s.Name, why: fmt.Sprintf("%s (%s) is %s: %s", s.Name, s.Seat, seen.contacts(p.Watchers), seen.lastErr)}, true
+		}
+	}
+	return found{}, false
+}
+
+func factsMissing(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		if seen := p.seen[s.Name]; seen.up() && seen.facts == nil {
+			return found{server: s.Name, why: s.Name + " has not been looked at since the chain was last changed"}, true
 		}
 	}
 	return found{}, false

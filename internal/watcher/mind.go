@@ -46,6 +46,7 @@ type Mind struct {
 	failed      string           // the last try of the open plan's next step
 	failedAt    string           // which plan and step that was
 	resting     map[string]rest  // repairs that failed lately
+	settledAt   time.Time        // when a plan last ended, or this mind began
 	settled     map[string]bool  // servers where earlier leaders' sessions are ended
 	status      atomic.Pointer[Status]
 }
@@ -75,7 +76,7 @@ type Status struct {
 
 // NewMind returns a mind for one product.
 func NewMind(product string, around Around, say func(Event)) *Mind {
-	return &Mind{product: product, around: around, say: say, resting: map[string]rest{}, settled: map[string]bool{}}
+	return &Mind{product: product, around: around, say: say, settledAt: around.Now(), resting: map[string]rest{}, settled: map[string]bool{}}
 }
 
 // Status returns what the latest tick thought. Any goroutine may ask.
@@ -98,7 +99,8 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	}
 	c := m.look(ctx, p, false)
 	v := topology.Judge(c)
-	if v.Urgent() || v.Action == topology.Failover {
+	if v.Action != topology.None && v.Action != topology.Alert {
+		// What is worth an effect is worth a fresh look by everybody.
 		c = m.look(ctx, p, true)
 		v = topology.Judge(c)
 	}
@@ -151,6 +153,7 @@ func Gather(ctx context.Context, around Around, p journal.Product, anew bool) to
 
 func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) topology.Case {
 	c := Gather(ctx, m.around, p, anew)
+	c.Settled = topology.Duration(max(c.Now.Sub(m.settledAt), 1))
 	m.learnHighWater(c)
 	c.Chain.HighWater = c.Chain.HighWater.Union(m.highWater)
 	return c

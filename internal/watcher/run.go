@@ -35,7 +35,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		next, ok := m.around.Product(m.product)
 		if !ok || next.Open == nil || next.Open.Plan.ID != open.Plan.ID {
 			m.event("plan finished", open.Plan.Kind.Promotes(), "kind", open.Plan.Kind, "epoch", next.Chain.Epoch, "master", next.Chain.Master())
-			m.failed, m.failedAt = "", ""
+			m.failed, m.failedAt, m.settledAt = "", "", m.around.Now()
 			return true, nil
 		}
 		p = next
@@ -99,7 +99,7 @@ func (m *Mind) leave(ctx context.Context, open promote.Progress, course promote.
 	if err := m.around.Propose(ctx, c); err != nil && !errors.Is(err, journal.ErrStale) {
 		return false, fmt.Errorf("%s plan %d of %s: %w", course, open.Plan.ID, m.product, err)
 	}
-	m.failed, m.failedAt = "", ""
+	m.failed, m.failedAt, m.settledAt = "", "", m.around.Now()
 	return true, nil
 }
 
