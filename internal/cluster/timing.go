@@ -15,11 +15,12 @@ import (
 // standing after 1⅓ on average; a split vote costs one to two Elections more. The second promise is that a
 // loaded machine with two cores does not lose leaders for nothing: the leader sends a heartbeat about ten to
 // twenty times per Heartbeat, so five or more in a row must fail before anybody moves, and a pre-vote keeps a
-// follower that was itself too slow from unseating a leader that the others still hear.
+// follower that was itself too slow from unseating a leader that the others still hear. Half a second was not
+// enough: a leader lost its lease while a MySQL server started beside it on two cores.
 type Timing struct {
-	Heartbeat time.Duration // silence after which a follower stands for election, and up to twice that (500 ms)
-	Election  time.Duration // how long a candidate waits for votes, and up to twice that (500 ms)
-	Lease     time.Duration // how long a leader that hears no majority goes on; at most Heartbeat (400 ms)
+	Heartbeat time.Duration // silence after which a follower stands for election, and up to twice that (800 ms)
+	Election  time.Duration // how long a candidate waits for votes, and up to twice that (800 ms)
+	Lease     time.Duration // how long a leader that hears no majority goes on; at most Heartbeat (640 ms)
 	RPC       time.Duration // limit on one exchange between peers, and on dialling (2 s)
 
 	// Stuck is how long a write to disk or the machine's Apply may run before the node lets go of its
@@ -36,8 +37,8 @@ type Timing struct {
 func DefaultTiming() Timing { return Timing{}.withDefaults() }
 
 func (t Timing) withDefaults() Timing {
-	setDefault(&t.Heartbeat, 500*time.Millisecond)
-	setDefault(&t.Election, 500*time.Millisecond)
+	setDefault(&t.Heartbeat, 800*time.Millisecond)
+	setDefault(&t.Election, 800*time.Millisecond)
 	setDefault(&t.Lease, t.Heartbeat*4/5)
 	setDefault(&t.RPC, 2*time.Second)
 	setDefault(&t.Stuck, 3*time.Second)
