@@ -1,0 +1,346 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/watcher"
+)
+
+// scenario is the faults of one run.
+type scenario struct {
+	name     string
+	harmless bool
+	faults   []fault
+}
+
+// fault is one thing that goes wrong.
+type fault struct {
+	name string
+	// harmless faults are no reason to promote anybody.
+	harmless bool
+	// begin lets it happen and returns its mending, nil when only the end of the run mends it.
+	begin func(w *World) (mend func())
+}
+
+var faults = []fault{
+	{"master killed", false, func(w *World) func() { return killed(w, w.masterNow(), false) }},
+	{"master's host lost", false, func(w *World) func() { return killed(w, w.masterNow(), true) }},
+	{"master frozen", false, func(w *World) func() { return frozen(w.masterNow()) }},
+	{"master frozen briefly", true, func(w *World) func() {
+		s := w.masterNow()
+		s.freeze()
+		w.after(w.between(100*time.Millisecond, 2*time.Second), s.thaw)
+		return nil
+	}},
+	{"candidate killed", true, func(w *World) func() { return killed(w, w.servers[1], false) }},
+	{"candidate frozen", true, func(w *World) func() { return frozen(w.servers[1]) }},
+	{"candidate's host lost", true, func(w *World) func() { return killed(w, w.servers[1], true) }},
+	{"slave killed", true, func(w *World) func() { return killed(w, w.servers[2], false) }},
+	{"slave frozen", true, func(w *World) func() { return frozen(w.servers[2]) }},
+	{"dump slave killed", true, func(w *World) func() { return killed(w, w.servers[3], false) }},
+	{"dump slave frozen", true, func(w *World) func() { return frozen(w.servers[3]) }},
+	{"master and acker killed", false, func(w *World) func() {
+		a, b := killed(w, w.masterNow(), w.chance(2)), killed(w, w.servers[1], w.chance(2))
+		if w.chance(2) {
+			a, b = b, a
+		}
+		return func() { a(); w.after(w.between(0, 5*time.Second), b) }
+	}},
+	{"all killed", false, func(w *World) func() {
+		for _, s := range w.servers {
+			w.after(w.between(0, 300*time.Millisecond), func() { s.kill(false) })
+		}
+		return func() {
+			for _, s := range w.servers {
+				w.after(w.between(0, 6*time.Second), s.start)
+			}
+		}
+	}},
+	{"master flaps", false, func(w *World) func() {
+		s := w.masterNow()
+		var flap func(n int)
+		flap = func(n int) {
+			if n == 0 {
+				return
+			}
+			s.kill(false)
+			w.after(w.between(200*time.Millisecond, 4*time.Second), func() {
+				s.start()
+				w.after(w.between(500*time.Millisecond, 4*time.Second), func() { flap(n - 1) })
+			})
+		}
+		flap(3)
+		return nil
+	}},
+	{"master cut off with its clients", false, func(w *World) func() {
+		return w.isolate(w.masterNow().node(), oldNode, webNode)
+	}},
+	{"master cut off with a watcher and clients", false, func(w *World) func() {
+		return w.isolate(w.masterNow().node(), oldNode, firstWatcher+w.rng.IntN(3))
+	}},
+	{"master cut from the watchers", true, func(w *World) func() {
+		return w.cutPairs(w.masterNow().node(), []int{firstWatcher, firstWatcher + 1, firstWatcher + 2}, 0)
+	}},
+	{"master cut from its candidate", true, func(w *World) func() {
+		return w.cutPairs(w.masterNow().node(), []int{w.servers[1].node()}, w.rng.IntN(3))
+	}},
+	{"one link cut", true, func(w *World) func() {
+		a, b := w.rng.IntN(len(w.servers)), w.rng.IntN(len(w.servers)-1)
+		if b >= a {
+			b++
+		}
+		return w.cutPairs(a, []int{b}, w.rng.IntN(3))
+	}},
+	{"one watcher cut off", true, func(w *World) func() { return w.isolate(firstWatcher + w.rng.IntN(3)) }},
+	{"watchers cut from each other", true, func(w *World) func() {
+		x := firstWatcher + w.rng.IntN(3)
+		return w.cutPairs(x, []int{firstWatcher + (x-firstWatcher+1)%3}, w.rng.IntN(3))
+	}},
+	{"leader crashes", true, func(w *World) func() { return crashed(w, w.leaderNow()) }},
+	{"leader stopped", true, func(w *World) func() {
+		x := w.leaderNow()
+		x.pause()
+		return x.unpause
+	}},
+	{"leader steps down", true, func(w *World) func() { w.raft.stepDown(); return nil }},
+	{"a watcher crashes", true, func(w *World) func() { return crashed(w, w.watchers[w.rng.IntN(3)]) }},
+	{"two watchers down", true, func(w *World) func() {
+		k := w.rng.IntN(3)
+		a, b := crashed(w, w.watchers[k]), crashed(w, w.watchers[(k+1)%3])
+		return func() { a(); b() }
+	}},
+	{"applier of the candidate stopped", true, func(w *World) func() { return applierStopped(w.servers[1]) }},
+	{"applier of the slave stopped", true, func(w *World) func() { return applierStopped(w.servers[2]) }},
+	{"applier of the candidate slow", true, func(w *World) func() {
+		w.servers[1].slowUntil = w.now + w.between(time.Second, 30*time.Second)
+		return nil
+	}},
+	{"applier of the dump slave slow", true, func(w *World) func() {
+		w.servers[3].slowUntil = w.now + w.between(time.Second, 30*time.Second)
+		return nil
+	}},
+	{"receiver stopped by hand", true, func(w *World) func() {
+		s := w.servers[1+w.rng.IntN(3)]
+		if s.up() && s.link != nil {
+			w.note("receiver stopped by hand", s.id, 0, 0)
+			s.link.stopIO()
+		}
+		return nil
+	}},
+	{"replica opened by hand", true, func(w *World) func() {
+		s := w.servers[1+w.rng.IntN(3)]
+		if !s.up() || s == w.masterNow() || !s.closed {
+			return nil
+		}
+		s.open(true)
+		if w.chance(2) {
+			w.begin(oldNode, s, time.Second, nil)
+		}
+		return nil
+	}},
+	{"store away", true, func(w *World) func() {
+		w.store.away = true
+		return func() { w.store.away = false }
+	}},
+	{"store loses replies", true, func(w *World) func() {
+		w.store.losesReplies = true
+		return func() { w.store.losesReplies = false }
+	}},
+	{"probe account refused", true, func(w *World) func() {
+		for _, s := range w.servers {
+			s.denied = true
+		}
+		return func() {
+			for _, s := range w.servers {
+				s.denied = false
+			}
+		}
+	}},
+	{"switchover", true, func(w *World) func() { w.switchover(); return nil }},
+}
+
+// FaultNames are the names of all faults.
+func FaultNames() []string {
+	var out []string
+	for _, f := range faults {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+// scenario draws one to four faults, or takes those that the options name.
+func (w *World) scenario() *scenario {
+	sc := &scenario{harmless: true}
+	if w.opts.Scenario != "" {
+		for _, name := range strings.Split(w.opts.Scenario, " + ") {
+			sc.faults = append(sc.faults, faultNamed(name))
+		}
+	} else {
+		for range 1 + w.rng.IntN(4) {
+			sc.faults = append(sc.faults, faults[w.rng.IntN(len(faults))])
+		}
+	}
+	var names []string
+	for _, f := range sc.faults {
+		names = append(names, f.name)
+		sc.harmless = sc.harmless && f.harmless
+	}
+	sc.name = strings.Join(names, " + ")
+	return sc
+}
+
+func faultNamed(name string) fault {
+	for _, f := range faults {
+		if f.name == name {
+			return f
+		}
+	}
+	panic(fmt.Sprintf("sim: there is no fault %q", name))
+}
+
+// play lets the faults happen, in the middle of each other or far apart.
+func (sc *scenario) play(w *World) {
+	w.run(w.between(1500*time.Millisecond, 3*time.Second)) // the chain is well
+	w.oracle.harmless = sc.harmless && len(sc.faults) == 1
+	end := w.now
+	spread := []time.Duration{100 * time.Millisecond, time.Second, 4 * time.Second}[w.rng.IntN(3)]
+	for _, f := range sc.faults {
+		begin := w.between(0, spread)
+		lasts := []time.Duration{w.between(50*time.Millisecond, time.Second), w.between(time.Second, 4*time.Second), w.between(4*time.Second, 12*time.Second)}[w.rng.IntN(3)]
+		w.after(begin, func() {
+			w.say("fault: %s", f.name)
+			mend := f.begin(w)
+			w.linksChanged()
+			if mend != nil {
+				w.after(lasts, func() {
+					w.say("mended: %s", f.name)
+					mend()
+					w.linksChanged()
+				})
+			}
+		})
+		end = max(end, w.now+begin+lasts+500*time.Millisecond)
+	}
+	w.run(end)
+}
+
+// mend ends whatever is still wrong.
+func (sc *scenario) mend(w *World) {
+	w.cut = [nodes]uint32{}
+	w.deliverKept()
+	w.store.away, w.store.losesReplies = false, false
+	for _, s := range w.servers {
+		s.thaw()
+		s.start()
+		s.denied, s.gone = false, false
+		if l := s.link; l != nil && l.sqlErr != "" {
+			l.sqlErr, l.sqlOn = "", true
+			l.kick()
+		}
+	}
+	for _, x := range w.watchers {
+		x.start()
+		x.unpause()
+	}
+	w.linksChanged()
+}
+
+// deliverKept lets statements arrive that a mended network had held back.
+func (w *World) deliverKept() {
+	kept := w.kept
+	w.kept = nil
+	for _, k := range kept {
+		if w.isCut(k.from, k.to) {
+			w.kept = append(w.kept, k)
+			continue
+		}
+		w.after(w.latency(), k.deliver)
+	}
+}
+
+// masterNow is the master as the journal has it.
+func (w *World) masterNow() *server { return w.byName(w.product().Chain.Master()) }
+
+func (w *World) leaderNow() *scout {
+	if w.raft.leader != nil {
+		return w.raft.leader
+	}
+	return w.watchers[0]
+}
+
+func killed(w *World, s *server, host bool) func() {
+	s.kill(host)
+	return func() { w.after(w.between(200*time.Millisecond, 2*time.Second), s.start) }
+}
+
+func frozen(s *server) func() {
+	s.freeze()
+	return s.thaw
+}
+
+func crashed(w *World, x *scout) func() {
+	x.crash()
+	return func() { w.after(w.between(0, time.Second), x.start) }
+}
+
+func applierStopped(s *server) func() {
+	if s.up() && s.link != nil {
+		s.link.sqlOn = false
+	}
+	return nil
+}
+
+// isolate cuts a group of nodes off from all others.
+func (w *World) isolate(group ...int) func() {
+	in := map[int]bool{}
+	for _, n := range group {
+		in[n] = true
+	}
+	set := func(cut bool) {
+		for a := range nodes {
+			for b := range nodes {
+				if in[a] && !in[b] {
+					w.setCut(a, b, cut)
+					w.setCut(b, a, cut)
+				}
+			}
+		}
+	}
+	set(true)
+	return func() { set(false); w.deliverKept() }
+}
+
+// cutPairs cuts a node from others: 0 both ways, 1 what it sends, 2 what it receives.
+func (w *World) cutPairs(a int, others []int, way int) func() {
+	set := func(cut bool) {
+		for _, b := range others {
+			if way != 2 {
+				w.setCut(a, b, cut)
+			}
+			if way != 1 {
+				w.setCut(b, a, cut)
+			}
+		}
+	}
+	set(true)
+	return func() { set(false); w.deliverKept() }
+}
+
+// switchover asks the leader for a planned change of master, as an operator does.
+func (w *World) switchover() {
+	x := w.raft.leader
+	if x == nil || x.term == nil || x.mind == nil || x.paused {
+		return
+	}
+	p, _ := x.Product(Product)
+	plan, err := promote.ForSwitchover(watcher.Gather(x.term, x, p, false), "", "operator", "test")
+	if err != nil {
+		w.say("switchover refused: %v", err)
+		return
+	}
+	w.raft.propose(&proposal{x, x.termNo, journal.Command{At: x.Now(), Actor: "operator", Accept: plan}, func(error) { x.wakeMind() }})
+}

@@ -1,0 +1,90 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	firstSeed = flag.Uint64("first", 1, "the first seed of TestSeeds")
+	seedCount = flag.Int("seeds", seedsByDefault(), "how many seeds TestSeeds plays")
+	broken    = flag.String("break", "", "a protection to leave out")
+	faultList = flag.String("faults", "", "the faults of TestSeeds, joined by \" + \", instead of those that the seed draws")
+)
+
+// seedsByDefault is FAILOVERD_SIM_SEEDS, or a number that takes seconds.
+func seedsByDefault() int {
+	if n, err := strconv.Atoi(os.Getenv("FAILOVERD_SIM_SEEDS")); err == nil {
+		return n
+	}
+	return 500
+}
+
+// TestSeeds plays worlds until one breaks a promise. With -v and a single seed it prints the trace.
+func TestSeeds(t *testing.T) {
+	start := time.Now()
+	var next atomic.Uint64
+	next.Store(*firstSeed)
+	last := *firstSeed + uint64(*seedCount)
+	var mu sync.Mutex
+	var total Stats
+	var failed []Result
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for seed := next.Add(1) - 1; seed < last; seed = next.Add(1) - 1 {
+				r := Run(seed, Options{Break: *broken, Scenario: *faultList, Encoded: seed%16 == 0, Trace: testing.Verbose() && *seedCount == 1})
+				mu.Lock()
+				total.add(r.Stats)
+				if r.Failure != "" {
+					failed = append(failed, r)
+				}
+				enough := len(failed) >= 20
+				if r.Trace != "" {
+					fmt.Println(r.Trace)
+				}
+				mu.Unlock()
+				if enough {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, r := range failed {
+		t.Errorf("seed %d (%s): %s\n\tto replay: go test ./internal/sim -run TestSeeds -first=%d -seeds=1 -v", r.Seed, r.Scenario, r.Failure, r.Seed)
+	}
+	t.Logf("%d seeds in %s: %.0f a second; %s simulated, %d events, %d acknowledged writes, %d plans, %d promotions, %d elections",
+		*seedCount, time.Since(start).Round(time.Millisecond), float64(*seedCount)/time.Since(start).Seconds(),
+		total.Simulated.Round(time.Second), total.Events, total.Acked, total.Plans, total.Promotions, total.Elections)
+}
+
+func (s *Stats) add(o Stats) {
+	s.Events += o.Events
+	s.Acked += o.Acked
+	s.Failed += o.Failed
+	s.Unknown += o.Unknown
+	s.Promotions += o.Promotions
+	s.Plans += o.Plans
+	s.Elections += o.Elections
+	s.Simulated += o.Simulated
+}
+
+func TestSameSeedSameWorld(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		a, b := Run(seed, Options{Trace: true}), Run(seed, Options{Trace: true})
+		require.Equal(t, a.Trace, b.Trace, "seed %d", seed)
+		assert.Equal(t, a.Hash, b.Hash)
+		assert.Equal(t, a.Hash, Run(seed, Options{}).Hash, "tracing changes nothing")
+		assert.Equal(t, a.Hash, Run(seed, Options{Encoded: true}).Hash, "the wire format changes nothing")
+	}
+}
