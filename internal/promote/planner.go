@@ -51,22 +51,35 @@ func planFailover(p *topology.Picture, v topology.Verdict) Plan {
 	target, _ := chain.At(topology.Candidate)
 	after := chain.Promoted(target.Name, topology.Out, fmt.Sprintf("was the master of epoch %d when that failed", chain.Epoch))
 	after.Last = &topology.Promotion{Epoch: after.Epoch, Kind: string(Failover), From: old, To: target.Name}
-	var survivors []string
+	var survivors, orphans []string
 	for _, s := range chain.Servers {
-		if s.Name != old && s.Name != target.Name && s.Standing == topology.In && p.Up(s.Name) {
-			survivors = append(survivors, s.Name)
+		if s.Name == old || s.Name == target.Name || s.Standing != topology.In || !p.Up(s.Name) {
+			continue
+		}
+		survivors = append(survivors, s.Name)
+		if follows(p, s.Name, old) && !chain.IsAcker(s.Name) {
+			orphans = append(orphans, s.Name)
 		}
 	}
 	var steps []Step
 	for _, acker := range chain.Ackers {
 		if acker != old {
-			steps = append(steps, Step{Goal: Revoked, Server: acker, Others: without(survivors, chain.Ackers)})
+			steps = append(steps, Step{Goal: Revoked, Server: acker, Others: orphans})
 		}
 	}
 	steps = append(steps,
 		Step{Goal: Drained, Server: target.Name},
 		Step{Goal: Fed, Server: target.Name, Others: survivors, Floor: floor(chain)})
 	return opening(p, Plan{Kind: Failover, From: old, Target: target.Name, Steps: steps}, after)
+}
+
+// follows says whether the server replicates from source at the moment. The
+// slaves under the candidate do not follow the old master and are left alone:
+// the next acker would need a second to be heard again after a reconnect.
+func follows(p *topology.Picture, name, source string) bool {
+	facts, _ := p.Facts(name)
+	s, _ := p.Chain.Server(source)
+	return facts != nil && facts.Link != nil && facts.Link.SourceAddr == s.Addr()
 }
 
 // floor is the set the new master must hold, nothing where the policy accepts loss.
@@ -278,7 +291,10 @@ func planProtect(p *topology.Picture, v topology.Verdict) Plan {
 	if v.Server == p.Chain.Master() {
 		return Plan{Kind: Protect, Steps: []Step{{Goal: Writable, Server: v.Server}}}
 	}
-	return Plan{Kind: Protect, Steps: []Step{{Goal: Armed, Server: v.Server, Source: p.Chain.Master()}}}
+	return Plan{Kind: Protect, Steps: []Step{
+		{Goal: Following, Server: v.Server, Source: p.Chain.Master()},
+		{Goal: Armed, Server: v.Server, Source: p.Chain.Master()},
+	}}
 }
 
 // planReform makes the subject an acker. The set grows in the journal before the
@@ -346,20 +362,6 @@ func union(set []string, name string) []string {
 		}
 	}
 	return append(out, name)
-}
-
-func without(set, drop []string) []string {
-	var out []string
-next:
-	for _, s := range set {
-		for _, d := range drop {
-			if s == d {
-				continue next
-			}
-		}
-		out = append(out, s)
-	}
-	return out
 }
 
 func orNone(text string) string {

@@ -381,6 +381,17 @@ func following(ctx context.Context, s site) (string, error) {
 			return "", err
 		}
 	}
+	here := facts.Link != nil && facts.Link.SourceAddr == source.Addr() && facts.Link.AutoPosition
+	if facts.Link != nil && !here {
+		// The old link ends and is drained before the proof: until then it may bring
+		// in what the new source never had.
+		if err := server.StopReceiver(ctx); err != nil {
+			return "", err
+		}
+		if _, err := drain(ctx, server); err != nil {
+			return "", err
+		}
+	}
 	if err := prove(ctx, s, server); err != nil {
 		return "", err
 	}
@@ -390,19 +401,11 @@ func following(ctx context.Context, s site) (string, error) {
 		}
 	}
 	mayAck := s.chain.MayAckUnder(s.step.Server, source.Name)
-	if facts.Link != nil && facts.Link.SourceAddr == source.Addr() && facts.Link.AutoPosition {
+	if here {
 		return "", follow(ctx, server, facts, mayAck)
 	}
 	if facts.ReplicaSemiSync != mayAck {
 		if err := server.SetReplicaSemiSync(ctx, mayAck); err != nil {
-			return "", err
-		}
-	}
-	if facts.Link != nil {
-		if err := server.StopReceiver(ctx); err != nil {
-			return "", err
-		}
-		if _, err := drain(ctx, server); err != nil {
 			return "", err
 		}
 	}
