@@ -23,6 +23,9 @@ type Case struct {
 	Settled Duration `json:"settled,omitempty"`
 	// Published says that the newest published document shows the chain as it is.
 	Published bool `json:"published"`
+	// Resting are the repairs that failed a moment ago, as "rule/server": Judge
+	// passes over them, so that they do not stand in the way of others.
+	Resting []string `json:"resting,omitempty"`
 }
 
 // ViewTooOld is the age from which a view is not a witness any more.
@@ -113,6 +116,36 @@ func (s *seen) missed() int { return s.refused + s.silent }
 func (s *seen) up() bool { return s != nil && s.answered > 0 }
 
 func (p *Picture) quorum() int { return p.Watchers/2 + 1 }
+
+// rests says that the rule's repair of this server is given a rest.
+func (p *Picture) rests(rule, server string) bool {
+	for _, r := range p.Resting {
+		if r == rule+"/"+server {
+			return true
+		}
+	}
+	return false
+}
+
+// factsBeforeMaster are the youngest facts of a server that are not younger than
+// the master's: what they hold, the master has had time to show.
+func (p *Picture) factsBeforeMaster(s *seen) *Facts {
+	limit := p.seen[p.master.Name].factsAge
+	if s.facts == nil || s.factsAge >= limit {
+		return s.facts
+	}
+	var best *Facts
+	bestAge := Duration(0)
+	for _, v := range p.fresh {
+		sighting := v.Sightings[s.server.Name]
+		age := sighting.FactsAge + v.Age
+		if sighting.Facts == nil || age < limit || (p.Settled > 0 && age >= p.Settled) || (best != nil && age >= bestAge) {
+			continue
+		}
+		best, bestAge = sighting.Facts, age
+	}
+	return best
+}
 
 // masterMissed says that a majority of all watchers cannot reach the master.
 func (p *Picture) masterMissed() bool {

@@ -62,7 +62,7 @@ type found struct {
 func Judge(c Case) Verdict {
 	p := c.Digest()
 	for _, rule := range Rules {
-		if f, ok := rule.when(p); ok {
+		if f, ok := rule.when(p); ok && !p.rests(rule.Name, f.server) {
 			return Verdict{Rule: rule.Name, Action: rule.Action, Server: f.server, Why: f.why, Errant: f.errant}
 		}
 	}

@@ -48,15 +48,15 @@ var Rules = []Rule{
 	{Name: "master-closed", Action: Reopen,
 		Why:  "The master answers but is read-only: it restarted, for servers boot closed and only failoverd opens one.",
 		when: masterClosed},
+	{Name: "server-errant", Action: Quarantine,
+		Why:  "A replica holds transactions that the master never had. It is out before anybody counts on it.",
+		when: serverErrant},
 	{Name: "ackers-lost", Action: Reform,
 		Why:  "No acker answers, so commits wait: another replica has to acknowledge.",
 		when: ackersLost},
 	{Name: "master-unprotected", Action: Protect,
 		Why:  "The master does not wait for an acknowledgement although the policy says so, or the acker does not offer any.",
 		when: masterUnprotected},
-	{Name: "server-errant", Action: Quarantine,
-		Why:  "A replica holds transactions that the master never had.",
-		when: serverErrant},
 	{Name: "server-returned", Action: Rejoin,
 		Why:  "A server that was out of rotation answers, and everything it holds is the master's.",
 		when: serverReturned},
@@ -238,11 +238,15 @@ func (p *Picture) ackerAhead() (*seen, GTIDSet) {
 	}
 	for _, acker := range p.Chain.Ackers {
 		a := p.seen[acker]
-		if a == nil || !a.up() || a.facts == nil || a.server.Standing != In {
+		if a == nil || !a.up() || a.server.Standing != In {
 			continue
 		}
 		// Facts of the acker that are younger than the master's may hold what the master got since.
-		if more := a.facts.Held().Minus(mf.Executed); !more.Empty() && a.factsAge >= p.seen[p.master.Name].factsAge {
+		facts := p.factsBeforeMaster(a)
+		if facts == nil {
+			continue
+		}
+		if more := facts.Held().Minus(mf.Executed); !more.Empty() {
 			return a, more
 		}
 	}
@@ -280,7 +284,7 @@ func (p *Picture) ackerFor() string {
 	best, bestRank := "", 0
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
-		if s.Name == p.master.Name || s.Standing != In || !seen.up() || seen.facts == nil {
+		if s.Name == p.master.Name || s.Standing != In || !seen.up() || seen.facts == nil || p.rests("ackers-lost", s.Name) {
 			continue
 		}
 		rank := map[Seat]int{Candidate: 3, Slave: 2, Dump: 1}[s.Seat]
@@ -331,7 +335,7 @@ func masterUnprotected(p *Picture) (found, bool) {
 	}
 	for _, acker := range p.Chain.Ackers {
 		a := p.seen[acker]
-		if a == nil || !a.up() || a.facts == nil || a.server.Standing != In {
+		if a == nil || !a.up() || a.facts == nil || a.server.Standing != In || p.rests("master-unprotected", acker) {
 			continue
 		}
 		if !a.facts.ReplicaSemiSync && p.Chain.SourceOf(acker) == p.master.Name {
@@ -345,11 +349,15 @@ func masterUnprotected(p *Picture) (found, bool) {
 // What the master itself originated is never errant: an asynchronous replica
 // receives it before the master shows it as committed.
 func (p *Picture) errantAt(s *seen) GTIDSet {
-	mf, m := p.masterFacts(), p.seen[p.master.Name]
-	if mf == nil || !s.up() || s.facts == nil || s.factsAge < m.factsAge {
+	mf := p.masterFacts()
+	if mf == nil || !s.up() {
 		return GTIDSet{}
 	}
-	return s.facts.Executed.WithoutServer(mf.UUID).Minus(mf.Executed)
+	facts := p.factsBeforeMaster(s)
+	if facts == nil {
+		return GTIDSet{}
+	}
+	return facts.Executed.WithoutServer(mf.UUID).Minus(mf.Executed)
 }
 
 func serverErrant(p *Picture) (found, bool) {
@@ -365,13 +373,15 @@ func serverErrant(p *Picture) (found, bool) {
 }
 
 func serverReturned(p *Picture) (found, bool) {
-	m := p.seen[p.master.Name]
+	if p.masterFacts() == nil {
+		return found{}, false
+	}
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
-		if s.Standing != Out || !seen.up() || seen.facts == nil || seen.facts.Open() {
+		if s.Standing != Out || !seen.up() || seen.facts == nil || seen.facts.Open() || p.rests("server-returned", s.Name) {
 			continue
 		}
-		if p.masterFacts() == nil || seen.factsAge < m.factsAge {
+		if p.factsBeforeMaster(seen) == nil {
 			continue
 		}
 		return found{server: s.Name, why: fmt.Sprintf("%s is back and holds nothing that master %s lacks", s.Name, p.master.Name)}, true
@@ -385,7 +395,7 @@ func replicaAstray(p *Picture) (found, bool) {
 	}
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
-		if s.Standing != In || s.Name == p.master.Name || !seen.up() || seen.facts == nil {
+		if s.Standing != In || s.Name == p.master.Name || !seen.up() || seen.facts == nil || p.rests("replica-astray", s.Name) {
 			continue
 		}
 		source := p.SourceFor(s.Name)

@@ -117,11 +117,11 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	if err := m.settleSessions(ctx, c); err != nil {
 		return false, err
 	}
+	if c.Resting = m.restingAt(c.Now); len(c.Resting) > 0 {
+		v = topology.Judge(c)
+	}
 	plan := promote.For(c, v)
 	if plan == nil {
-		return false, nil
-	}
-	if r := m.resting[restKey(v)]; c.Now.Before(r.until) {
 		return false, nil
 	}
 	if err := m.accept(ctx, *plan); err != nil {

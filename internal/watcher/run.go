@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
@@ -121,6 +122,18 @@ func (m *Mind) restAfter(plan promote.Plan) {
 		pause := min(max(2*m.resting[key].pause, restAtFirst), restAtMost)
 		m.resting[key] = rest{until: now.Add(pause), pause: pause}
 	}
+}
+
+// restingAt are the repairs that rest, sorted.
+func (m *Mind) restingAt(now time.Time) []string {
+	var out []string
+	for key, r := range m.resting {
+		if now.Before(r.until) {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // settleSessions ends the sessions of earlier leaders on every server that
