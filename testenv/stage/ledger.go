@@ -33,6 +33,8 @@ type Write struct {
 	Outcome Outcome `json:"o"`
 	// Micros is when the outcome was known, in microseconds of Unix time.
 	Micros int64 `json:"t"`
+	// Took is how long the write took, in microseconds.
+	Took int64 `json:"d"`
 	// Epoch is the epoch in the config that the writer used.
 	Epoch uint64 `json:"e"`
 	Error string `json:"err,omitempty"`

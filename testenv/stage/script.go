@@ -1,0 +1,267 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/failoverd/failoverd/internal/api"
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// Script is a scenario with one promotion: it makes the event happen, and after
+// the promotion may mend what it broke.
+type Script struct {
+	// Break makes the event happen and returns when it did.
+	Break func(ctx context.Context, s *Stage) (time.Time, error)
+	// Mend brings back what was broken; the old master must then be taken in again or quarantined.
+	Mend func(ctx context.Context, s *Stage, old string) error
+	// AtMost is the promise for the write outage's 99th percentile (SAFETY: the figures to reach).
+	AtMost time.Duration
+}
+
+// The scripts.
+var (
+	KillMaster = Script{AtMost: 2 * time.Second,
+		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
+			master := s.Master(ctx)
+			if master == nil {
+				return time.Time{}, errNoMaster
+			}
+			at := time.Now()
+			go master.Kill() // it returns when the kernel has torn the process down
+			return at, nil
+		},
+		Mend: restart}
+	FreezeMaster = Script{AtMost: 6 * time.Second,
+		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
+			master := s.Master(ctx)
+			if master == nil {
+				return time.Time{}, errNoMaster
+			}
+			at := time.Now()
+			return at, master.Freeze()
+		},
+		Mend: func(_ context.Context, s *Stage, old string) error { return s.Chain.Server(old).Thaw() }}
+	Switchover = Script{AtMost: 200 * time.Millisecond,
+		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
+			at := time.Now()
+			_, err := s.Client.Switchover(ctx, s.Product, api.SwitchoverRequest{Reason: "demo"})
+			return at, err
+		}}
+	KillLeaderAndMaster = Script{AtMost: 6 * time.Second,
+		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
+			master, leader := s.Master(ctx), s.Leader(ctx)
+			if master == nil || leader == nil {
+				return time.Time{}, errNoMaster
+			}
+			at := time.Now()
+			go leader.Kill()
+			go master.Kill()
+			return at, nil
+		},
+		Mend: func(ctx context.Context, s *Stage, old string) error {
+			for _, w := range s.Watchers {
+				if !w.Running() {
+					if err := w.Start(); err != nil {
+						return err
+					}
+				}
+			}
+			return restart(ctx, s, old)
+		}}
+)
+
+var errNoMaster = errors.New("no leader or no master is known")
+
+func restart(ctx context.Context, s *Stage, old string) error { return s.Chain.Server(old).Start(ctx) }
+
+// Result is what came of a script.
+type Result struct {
+	Script        string `json:"script"`
+	From          string `json:"from"`
+	To            string `json:"to"`
+	Epoch         uint64 `json:"epoch"`
+	WriteOutageMs int64  `json:"write_outage_ms"`
+	WritesAcked   int    `json:"writes_acked"`
+	WritesLost    int    `json:"writes_lost"`
+	WritesFailed  int    `json:"writes_failed"`
+	WritesUnknown int    `json:"writes_unknown"`
+	// WritesPhantom are writes that the server refused and that are there.
+	WritesPhantom int `json:"writes_phantom"`
+	Promotions    int `json:"promotions"`
+	// Phases are the time to the accepted plan, then its steps, in milliseconds.
+	Phases []promote.Note `json:"phases"`
+	// Afterwards says how the old master came back.
+	Afterwards string `json:"afterwards"`
+	// Broken are the promises that were not kept.
+	Broken []string `json:"broken"`
+}
+
+// RunScript runs a scenario on a healthy stage under load and judges it.
+func RunScript(ctx context.Context, s *Stage, name string, script Script, say func(string)) (Result, error) {
+	r := Result{Script: name, Broken: []string{}}
+	before, err := s.Status(ctx)
+	if err != nil {
+		return r, err
+	}
+	known, err := s.Promotions(ctx)
+	if err != nil {
+		return r, err
+	}
+	if err := sleep(ctx, 2*time.Second); err != nil { // a steady load first
+		return r, err
+	}
+	say(name)
+	at, err := script.Break(ctx, s)
+	if err != nil {
+		return r, err
+	}
+	promotion, err := s.awaitPromotion(ctx, before.Epoch, len(known))
+	if err != nil {
+		return r, err
+	}
+	r.From, r.To, r.Epoch = promotion.From, promotion.To, promotion.Epoch
+	say(fmt.Sprintf("%s is the master of epoch %d", r.To, r.Epoch))
+	started := promotion.At.Add(-time.Duration(promotion.Ms) * time.Millisecond)
+	r.Phases = append([]promote.Note{{Step: "event to accepted plan", Ms: started.Sub(at).Milliseconds()}}, promotion.Phases...)
+	if err := s.awaitWrites(ctx, r.Epoch); err != nil {
+		return r, err
+	}
+	if err := sleep(ctx, 2*time.Second); err != nil { // a steady load afterwards
+		return r, err
+	}
+	if script.Mend != nil {
+		say("bringing " + r.From + " back")
+		if err := script.Mend(ctx, s, r.From); err != nil {
+			return r, err
+		}
+	}
+	if r.Afterwards, err = s.awaitReturn(ctx, r.From); err != nil {
+		return r, err
+	}
+	say(r.Afterwards)
+	return r, s.judge(ctx, &r, script, at, len(known))
+}
+
+func (s *Stage) awaitPromotion(ctx context.Context, epoch uint64, known int) (journal.Entry, error) {
+	var out journal.Entry
+	err := await(ctx, "the promotion", 40*time.Second, func(ctx context.Context) error {
+		all, err := s.Promotions(ctx)
+		if err != nil {
+			return err
+		}
+		if len(all) <= known || all[known].Epoch <= epoch {
+			p, err := s.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return fmt.Errorf("%s: %s %s", p.Verdict.Rule, p.Verdict.Why, p.Waiting)
+		}
+		out = all[known]
+		return nil
+	})
+	return out, err
+}
+
+// awaitWrites returns when every web server had a write acknowledged in the epoch.
+func (s *Stage) awaitWrites(ctx context.Context, epoch uint64) error {
+	for _, w := range s.Webs {
+		if err := await(ctx, w.Name+" to write again", 30*time.Second, func(context.Context) error {
+			ledger, err := ReadLedger(w.Ledger)
+			if err != nil {
+				return err
+			}
+			if n := len(ledger); n == 0 || ledger[n-1].Epoch < epoch || ledger[n-1].Outcome != Acked {
+				return errors.New("it does not yet; " + tail(w.Follow.Output()))
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitReturn returns when the old master is in rotation again and the chain is
+// healthy, or it is quarantined, which is an answer too: it holds writes that
+// nobody was told of.
+func (s *Stage) awaitReturn(ctx context.Context, old string) (string, error) {
+	said := ""
+	return said, await(ctx, old+" to come back", time.Minute, func(ctx context.Context) error {
+		p, err := s.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for _, server := range p.Servers {
+			if server.Name != old {
+				continue
+			}
+			switch {
+			case server.Standing == topology.Quarantined:
+				said = fmt.Sprintf("%s is quarantined: %s", old, server.Why)
+				return nil
+			case server.Standing == topology.In && p.Verdict.Rule == "healthy":
+				said = fmt.Sprintf("%s is back as the %s, the chain is healthy", old, server.Seat)
+				return nil
+			}
+		}
+		return fmt.Errorf("%s: %s %s", p.Verdict.Rule, p.Verdict.Why, p.Waiting)
+	})
+}
+
+// judge stops the writes and holds the result against the promises.
+func (s *Stage) judge(ctx context.Context, r *Result, script Script, at time.Time, known int) error {
+	var ledgers []Ledger
+	for _, w := range s.Webs {
+		if err := w.Stop(); err != nil {
+			return err
+		}
+		ledger, err := ReadLedger(w.Ledger)
+		if err != nil {
+			return err
+		}
+		ledgers = append(ledgers, ledger)
+		r.WriteOutageMs = max(r.WriteOutageMs, ledger.Outage(at).Milliseconds())
+	}
+	j, err := Judge(ctx, s.Chain.Server(r.To), ledgers...)
+	if err != nil {
+		return err
+	}
+	r.WritesAcked, r.WritesFailed, r.WritesUnknown, r.WritesLost, r.WritesPhantom = j.Acked, j.Failed, j.Unknown, len(j.Lost), len(j.Phantom)
+	all, err := s.Promotions(ctx)
+	if err != nil {
+		return err
+	}
+	r.Promotions = len(all) - known
+	for _, promise := range []struct {
+		broken bool
+		what   string
+	}{
+		{r.WritesLost > 0, fmt.Sprintf("%d acknowledged writes are lost", r.WritesLost)},
+		{r.WritesPhantom > 0, fmt.Sprintf("%d refused writes are there", r.WritesPhantom)},
+		{r.Promotions != 1, fmt.Sprintf("%d promotions instead of one", r.Promotions)},
+		{r.WriteOutageMs > slack*script.AtMost.Milliseconds(), fmt.Sprintf("the write outage was %d ms, the promise is %d ms", r.WriteOutageMs, script.AtMost.Milliseconds())},
+	} {
+		if promise.broken {
+			r.Broken = append(r.Broken, promise.what)
+		}
+	}
+	return nil
+}
+
+// slack is what a loaded machine is forgiven in one run: the promise is a 99th
+// percentile, and the benchmark, not one run, measures it.
+const slack = 3
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
