@@ -133,6 +133,13 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 		return nil, "", false
 	}
 	candidate, _ := after.At(topology.Candidate)
+	for _, s := range after.Servers { // a server in quarantine may still offer acknowledgements
+		facts, _ := p.Facts(s.Name)
+		master, _ := after.At(topology.Master)
+		if s.Name != candidate.Name && facts != nil && facts.ReplicaSemiSync && facts.Link != nil && facts.Link.SourceAddr == master.Addr() {
+			ackers = append(ackers, s.Name)
+		}
+	}
 	if candidate.Name != "" && p.Chain.Master() != candidate.Name {
 		ackers = append(ackers, candidate.Name)
 		if p.Up(candidate.Name) {
@@ -140,7 +147,7 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 		}
 	}
 	if dump, ok := after.At(topology.Dump); ok && dump.Standing == topology.In && p.Up(dump.Name) {
-		return append(ackers, dump.Name), dump.Name, true
+		return union(ackers, dump.Name), dump.Name, true
 	}
 	if len(ackers) == 0 && candidate.Name != "" {
 		ackers = []string{candidate.Name} // the old master acknowledges when it is back
@@ -331,11 +338,15 @@ func planRejoin(p *topology.Picture, v topology.Verdict) Plan {
 	}}
 }
 
-func planQuarantine(_ *topology.Picture, v topology.Verdict) Plan {
-	return Plan{Kind: Quarantine, Steps: []Step{
-		{Goal: Standing, Server: v.Server, Standing: topology.Quarantined, Why: v.Why},
-		{Goal: Published},
-	}}
+// planQuarantine takes the server out of rotation and then its right to
+// acknowledge: what only it received could not be promoted.
+func planQuarantine(p *topology.Picture, v topology.Verdict) Plan {
+	plan := Plan{Kind: Quarantine}
+	if s, _ := p.Chain.Server(v.Server); s.Standing != topology.Quarantined {
+		plan.Steps = append(plan.Steps, Step{Goal: Standing, Server: v.Server, Standing: topology.Quarantined, Why: v.Why})
+	}
+	plan.Steps = append(plan.Steps, Step{Goal: Disarmed, Server: v.Server}, Step{Goal: Published})
+	return plan
 }
 
 func planFence(_ *topology.Picture, v topology.Verdict) Plan {

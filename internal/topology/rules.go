@@ -362,7 +362,13 @@ func (p *Picture) errantAt(s *seen) GTIDSet {
 
 func serverErrant(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
-		if s.Name == p.master.Name || s.Standing == Quarantined {
+		if s.Name == p.master.Name || p.rests("server-errant", s.Name) {
+			continue
+		}
+		if s.Standing == Quarantined {
+			if f := p.seen[s.Name].facts; p.seen[s.Name].up() && f != nil && f.ReplicaSemiSync {
+				return found{server: s.Name, why: fmt.Sprintf("%s is quarantined and still offers acknowledgements", s.Name)}, true
+			}
 			continue
 		}
 		if errant := p.errantAt(p.seen[s.Name]); !errant.Empty() {
