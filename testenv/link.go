@@ -77,13 +77,18 @@ func (l *links) front(name, addr, backend string) error {
 	return nil
 }
 
-// caller names who made a connection: a server, an identified process, else the clients.
+// caller names who made a connection: a server, an identified process, else the clients. "" means that it cannot be
+// told: to guess would let bytes through a cut.
 func (l *links) caller(c net.Conn) string {
 	names := l.servers()
 	l.mu.Lock()
 	maps.Copy(names, l.viewers)
 	l.mu.Unlock()
-	if name, ok := names[ownerOf(c, slices.Collect(maps.Keys(names)))]; ok {
+	pid, known := ownerOf(c, slices.Collect(maps.Keys(names)))
+	if !known {
+		return ""
+	}
+	if name, ok := names[pid]; ok {
 		return name
 	}
 	return Clients
@@ -133,11 +138,11 @@ func (l *links) carry(client *net.TCPConn, from, to string) {
 	f.carry(there, back)
 }
 
-// admit registers a flow unless its pair is reset or all is over.
+// admit registers a flow unless nobody knows whose it is, its pair is reset or all is over.
 func (l *links) admit(f *flow) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.refused[f.pair] {
+	if f.pair.from == "" || l.closed || l.refused[f.pair] {
 		return false
 	}
 	l.flows[f] = struct{}{}

@@ -43,6 +43,9 @@ func (c *Chain) place(ctx context.Context) error {
 }
 
 func (c *Chain) placeOnLoopback() error {
+	if c.network == Proxied && runtime.GOOS != "linux" {
+		return errors.New("the Proxied network needs Linux to know who connects")
+	}
 	hosts, port, err := freeHosts(len(c.Servers))
 	if err != nil {
 		return err

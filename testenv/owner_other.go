@@ -4,5 +4,5 @@ package testenv
 
 import "net"
 
-// ownerOf cannot tell without Linux's /proc, so every caller counts as a client.
-func ownerOf(net.Conn, []int) int { return 0 }
+// ownerOf cannot tell without Linux's /proc.
+func ownerOf(net.Conn, []int) (pid int, known bool) { return 0, false }
