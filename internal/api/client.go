@@ -229,6 +229,9 @@ func lost(address string, mayHaveChanged bool, err error) error {
 	if errors.As(err, &op) && op.Op == "remote error" {
 		return &Error{Code: Forbidden, Message: fmt.Sprintf("%s does not accept our certificate: %v", host, op.Err), Help: "give --cert and --key that \"failoverd tls cert\" made with the same authority"}
 	}
+	if op != nil && op.Op == "dial" {
+		err = op.Err // the rest of it repeats the address
+	}
 	if !mayHaveChanged {
 		return fmt.Errorf("%w: %s: %w", ErrUnreachable, host, err)
 	}

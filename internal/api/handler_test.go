@@ -26,7 +26,7 @@ func serve(t *testing.T) (*apitest.Backend, string) {
 	t.Helper()
 	b := apitest.New()
 	b.AddShop("shop")
-	server := httptest.NewServer(api.NewHandler(b, api.Options{Feed: publish.NewFeed(), Now: func() time.Time { return b.Clock }}))
+	server := httptest.NewServer(api.NewHandler(b, api.Options{Feed: publish.NewFeed(), Now: b.Now}))
 	t.Cleanup(server.Close)
 	return b, server.URL
 }

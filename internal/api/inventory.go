@@ -93,7 +93,7 @@ func notes(say func(string, ...any), known, want, merged topology.Chain) {
 		case !ok:
 			say("%s is new in %s and comes into rotation once it has shown that it holds nothing foreign", server.Name, want.Product)
 		case now.Seat != server.Seat:
-			say("seat of %s stays %s: the inventory's seat counts only when a server is new; %s", server.Name, now.Seat, mover(want.Product, server))
+			say("seat of %s stays %s: the inventory's seat counts only when a server is new; %s", server.Name, now.Seat, mover(want.Product, now, server))
 		case was.Addr() != now.Addr():
 			say("%s moves from %s to %s: it must be the same server with the same data", server.Name, was.Addr(), now.Addr())
 		}
@@ -104,14 +104,14 @@ func notes(say func(string, ...any), known, want, merged topology.Chain) {
 }
 
 // mover is the command that gives a server the seat which the inventory asks for.
-func mover(product string, server topology.Server) string {
-	switch server.Seat {
-	case topology.Master:
-		return fmt.Sprintf("to move it run \"failoverd switchover %s --to %s\"", product, server.Name)
-	case topology.Candidate:
-		return fmt.Sprintf("to move it run \"failoverd raise %s %s\"", product, server.Name)
+func mover(product string, now, want topology.Server) string {
+	switch {
+	case want.Seat == topology.Master:
+		return fmt.Sprintf("to move it run \"failoverd switchover %s --to %s\"", product, want.Name)
+	case want.Seat == topology.Candidate && now.Seat == topology.Slave:
+		return fmt.Sprintf("to move it run \"failoverd raise %s %s\"", product, want.Name)
 	}
-	return "promotions move seats: \"failoverd inventory\" prints them as they are"
+	return "promotions move seats, \"failoverd inventory\" prints them as they are"
 }
 
 func (h *handler) adopt(ctx context.Context, c *call) (any, error) {

@@ -60,7 +60,7 @@ func New() *Backend {
 // Must commits a command, and panics when the journal refuses it.
 func (b *Backend) Must(c journal.Command) {
 	if c.At.IsZero() {
-		c.At = b.Clock
+		c.At = b.Now()
 	}
 	if err := b.commit(c); err != nil {
 		panic(err)
@@ -79,6 +79,13 @@ func (b *Backend) commit(c journal.Command) error {
 	return nil
 }
 
+// Now is the Clock, for the handler's options.
+func (b *Backend) Now() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Clock
+}
+
 // See sets what the watchers see of a product.
 func (b *Backend) See(product string, views ...topology.View) {
 	b.mu.Lock()
@@ -92,7 +99,7 @@ func (b *Backend) Step(product string, text string, ms int64) {
 	b.mu.Lock()
 	b.Clock = b.Clock.Add(time.Duration(ms) * time.Millisecond)
 	b.mu.Unlock()
-	b.Must(journal.Command{At: b.Clock, Actor: open.Plan.Actor, Done: &journal.Done{Product: product, Plan: open.Plan.ID, Index: open.Next,
+	b.Must(journal.Command{At: b.Now(), Actor: open.Plan.Actor, Done: &journal.Done{Product: product, Plan: open.Plan.ID, Index: open.Next,
 		Undoing: open.Undoing, Note: promote.Note{Step: open.Steps()[open.Next].String(), Text: text, Ms: ms}}})
 }
 
@@ -141,7 +148,10 @@ func (b *Backend) Live(_ context.Context, product string, _ bool) (api.Live, err
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := topology.Case{Chain: p.Chain, Watchers: len(b.Members), Views: b.views[product], Now: b.Clock, Published: true}
-	live := api.Live{Case: c, Verdict: topology.Judge(c), Waiting: b.Waiting, At: b.Clock}
+	live := api.Live{Case: c, Verdict: topology.Judge(c), At: b.Clock}
+	if p.Open != nil {
+		live.Waiting = b.Waiting
+	}
 	if may, why := p.Chain.MayAct(b.Clock); !may && promote.For(c, live.Verdict) != nil {
 		live.Would = fmt.Sprintf("would %s, but %s", live.Verdict.Action, why)
 	}
