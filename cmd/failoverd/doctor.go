@@ -126,8 +126,8 @@ func (c *cli) printFindings(found []api.Finding, all bool) {
 	for _, f := range found {
 		servers[f.Product+" "+f.Server] = true
 	}
-	fmt.Fprintf(c.out, "%d servers: %d errors, %d warnings, %d checks are well\n", len(servers),
-		count(found, api.LevelError), count(found, api.LevelWarn), count(found, api.LevelOK))
+	fmt.Fprintf(c.out, "%s: %s, %s, %d well\n", several(len(servers), "server"),
+		several(count(found, api.LevelError), "error"), several(count(found, api.LevelWarn), "warning"), count(found, api.LevelOK))
 }
 
 func count(findings []api.Finding, level string) int {

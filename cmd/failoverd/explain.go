@@ -59,16 +59,15 @@ func (c *cli) printExplanation(e api.Explanation, all bool) {
 		c.say("  ", "waiting: "+e.Waiting)
 	}
 	fmt.Fprintln(c.out, "\nrules, the first that fits wins:")
-	t := table{indent: "  "}
-	for _, fit := range e.Fits {
+	for i, fit := range e.Fits {
+		last := i == len(e.Fits)-1 // it always fits, which says nothing about a chain that is not well
 		switch {
-		case fit.Fits:
-			t.row(cell{"✓", good}, cell{fit.Rule, bold}, cell{string(fit.Action), plain}, cell{fit.Why, plain})
+		case fit.Fits && (!last || fit.Rule == e.Verdict.Rule):
+			c.say("  "+c.paint(good, "✓")+" ", fmt.Sprintf("%s → %s: %s", fit.Rule, fit.Action, fit.Why))
 		case all:
-			t.row(cell{"·", dim}, cell{fit.Rule, dim}, cell{string(fit.Action), dim})
+			c.say("  · ", fmt.Sprintf("%s → %s", fit.Rule, fit.Action))
 		}
 	}
-	c.print(t)
 	c.printViews(e.Views)
 	if e.Plan != nil {
 		fmt.Fprintln(c.out, "\nthe plan for this verdict:")
@@ -135,6 +134,6 @@ func (c *cli) printSteps(plan promote.Plan) {
 	}
 	c.print(t)
 	for _, step := range plan.Undo {
-		c.say("  given up before that: ", step.String())
+		c.say("  if given up before that: ", step.String())
 	}
 }

@@ -32,6 +32,7 @@ type streams struct {
 	env                     func(string) string
 	now                     func() time.Time
 	inTerminal, outTerminal bool
+	patience                time.Duration // with watchers that are away; 0 is the client's own
 }
 
 // run executes one command line and returns its exit code.

@@ -165,6 +165,7 @@ func (c *cli) say(indent, sentence string) {
 
 // took writes milliseconds as people read them.
 func took(ms int64) string {
+	ms = max(ms, 0) // the clocks of two leaders differ
 	d := time.Duration(ms) * time.Millisecond
 	switch {
 	case d < 10*time.Second:
@@ -177,3 +178,11 @@ func took(ms int64) string {
 
 // at writes a time; all of failoverd's are UTC.
 func at(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// several is "1 error" or "2 errors".
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

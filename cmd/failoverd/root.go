@@ -66,7 +66,25 @@ and --key or FAILOVERD_CA, FAILOVERD_CERT and FAILOVERD_KEY.
 		}
 	}
 	root.AddCommand(c.versionCommand(), c.manCommand(root))
+	sayUsage(root)
 	return root
+}
+
+// sayUsage makes every command answer wrong arguments with how it is used.
+func sayUsage(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		sayUsage(sub)
+	}
+	check := cmd.Args
+	if check == nil || !cmd.HasParent() {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &exitError{code: exitUsage, message: err.Error(), hint: "usage: " + cmd.UseLine()}
+		}
+		return nil
+	}
 }
 
 // remote adds the flags of a command that asks the watchers.
@@ -109,6 +127,9 @@ func (c *cli) client() (*api.Client, error) {
 		return nil, usageError(err)
 	}
 	client.Actor = c.actor()
+	if c.patience > 0 {
+		client.Patience = c.patience
+	}
 	return client, nil
 }
 

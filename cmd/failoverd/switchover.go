@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -194,14 +196,23 @@ type progress struct {
 
 func (c *cli) printProgress(seen *progress, state api.PlanState) {
 	var notes []promote.Note
+	width := 0
 	if state.Open != nil {
 		notes = state.Open.Notes
+		for _, step := range state.Open.Plan.Steps {
+			width = max(width, utf8.RuneCountInString(step.String()))
+		}
 	} else {
 		notes = state.Outcome.Phases
+		for _, note := range notes {
+			width = max(width, utf8.RuneCountInString(note.Step))
+		}
 	}
 	for ; seen.notes < len(notes); seen.notes++ {
+		note := notes[seen.notes]
+		note.Step += strings.Repeat(" ", max(0, width-utf8.RuneCountInString(note.Step)))
 		t := table{indent: "  "}
-		t.row(noteCells(notes[seen.notes])...)
+		t.row(noteCells(note)...)
 		c.print(t)
 	}
 	if state.Waiting != seen.waiting {

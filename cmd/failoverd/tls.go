@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,12 @@ func (c *cli) tlsCertCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			if request.Name == "" || strings.ContainsAny(request.Name, "/\\") {
 				return usageError(fmt.Errorf("--name %q cannot be a file's name", request.Name))
+			}
+			if !slices.Contains(pki.Roles, request.Role) {
+				return usageError(fmt.Errorf("--role %q is not one of %s", request.Role, strings.Join(pki.Roles, ", ")))
+			}
+			if request.Role == pki.RoleWatcher && len(request.Hosts) == 0 {
+				return usageError(errors.New("a watcher needs --host: the names and IP addresses under which the others, operators and web servers reach it"))
 			}
 			if days < 1 {
 				return usageError(errors.New("--days must be at least 1"))

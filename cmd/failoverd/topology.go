@@ -146,7 +146,7 @@ func serverRemarks(s api.Server, source string) (string, style) {
 	case s.Seat == topology.Master:
 		add(plain, "open for writes")
 	case !s.Facts.ReadOnly:
-		add(bad, "open for writes although it is the %s", s.Seat)
+		add(bad, "must not be open for writes")
 	}
 	if s.Acker {
 		add(plain, "acks")

@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/failoverd/failoverd/internal/api"
+	"github.com/failoverd/failoverd/internal/api/apitest"
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// shell runs command lines against a watcher in memory.
+type shell struct {
+	backend  *apitest.Backend
+	env      map[string]string
+	in       string
+	terminal bool // standard input is one
+	colour   bool // standard output is one
+	ctx      context.Context
+}
+
+func newShell(t *testing.T) *shell {
+	t.Helper()
+	b := apitest.New()
+	b.AddShop("shop")
+	server := httptest.NewServer(api.NewHandler(b, api.Options{Now: b.Now}))
+	t.Cleanup(server.Close)
+	return &shell{backend: b, env: map[string]string{"FAILOVERD_ENDPOINTS": server.URL}, ctx: t.Context()}
+}
+
+func (s *shell) run(line string) (code int, out, errs string) {
+	var stdout, stderr bytes.Buffer
+	code = run(s.ctx, streams{in: strings.NewReader(s.in), out: &stdout, err: &stderr, env: func(name string) string { return s.env[name] },
+		now: s.backend.Now, patience: time.Millisecond, inTerminal: s.terminal, outTerminal: s.colour}, strings.Fields(line))
+	return code, stdout.String(), stderr.String()
+}
+
+// golden compares with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "write it with -update")
+	assert.Equal(t, string(want), got)
+}
+
+func TestOutputs(t *testing.T) {
+	for _, c := range []struct {
+		name, line string
+		prepare    func(*shell)
+		code       int
+	}{
+		{name: "status", line: "status"},
+		{name: "status-busy", line: "status", prepare: busy},
+		{name: "status-no-products", line: "status", prepare: func(s *shell) {
+			s.backend.Must(journal.Command{Inventory: &journal.Inventory{Remove: []string{"shop"}}})
+		}},
+		{name: "status-colour", line: "status", prepare: func(s *shell) { busy(s); s.colour = true }},
+		{name: "status-json", line: "status shop -o json"},
+		{name: "topology", line: "topology", prepare: busy},
+		{name: "topology-ring", line: "topology", prepare: ring},
+		{name: "explain-healthy", line: "explain shop"},
+		{name: "explain-dead", line: "explain blog", prepare: busy},
+		{name: "history", line: "history shop", prepare: func(s *shell) { s.backend.Runs = true; s.run("switchover shop --yes --reason kernel") }},
+		{name: "switchover-dry-run", line: "switchover shop --dry-run"},
+		{name: "switchover-dry-run-yaml", line: "switchover shop --dry-run -o yaml"},
+		{name: "switchover", line: "switchover shop --yes", prepare: func(s *shell) { s.backend.Runs = true }},
+		{name: "switchover-refused", line: "switchover shop --to db4 --yes", code: exitRefused},
+		{name: "raise", line: "raise shop db3 --yes", prepare: func(s *shell) { s.backend.Runs = true }},
+		{name: "watchers", line: "watchers"},
+		{name: "inventory", line: "inventory"},
+		{name: "doctor", line: "doctor shop", prepare: sick, code: exitFailed},
+		{name: "adopt", line: "adopt 10.0.0.1:3306 --product wiki", prepare: sick},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newShell(t)
+			if c.prepare != nil {
+				c.prepare(s)
+			}
+			code, out, errs := s.run(c.line)
+			assert.Equal(t, c.code, code)
+			if errs != "" {
+				out += "--- standard error\n" + errs
+			}
+			golden(t, c.name, out)
+			if strings.HasPrefix(c.name, "status") && !s.colour && !strings.Contains(c.line, "-o") {
+				for line := range strings.Lines(out) {
+					assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), pageWidth, line)
+				}
+			}
+		})
+	}
+}
+
+// busy adds products that are not well.
+func busy(s *shell) {
+	b := s.backend
+	b.StoredAt, b.StoreErr = 41, fmt.Errorf("put config.json: 503 Slow Down")
+	b.Must(journal.Command{Publish: &journal.Head{Version: 42}})
+	b.AddShop("blog")
+	b.Must(journal.Command{Actor: "alice", Mode: &journal.SetMode{Product: "blog", Mode: topology.Observe}})
+	b.See("blog", apitest.DeadMasterViews("blog")...)
+	b.AddShop("a-product-with-a-name-that-is-as-long-as-a-name-may-possibly-be")
+	b.AddShop("paused")
+	b.Must(journal.Command{Pause: &journal.SetPause{Product: "paused", Pause: &topology.Pause{Actor: "bob", Reason: "rack move", Until: b.Clock.Add(time.Hour)}}})
+	s.run("switchover shop --yes --wait 0 --reason kernel")
+	b.Step("shop", "", 4)
+	b.Waiting = "db2 is 3 transactions behind"
+}
+
+// ring lets db2 and db3 replicate from each other.
+func ring(s *shell) {
+	views := apitest.HealthyViews("shop")
+	for _, v := range views {
+		v.Sightings["db2"].Facts.Link.SourceAddr = "10.0.0.3:3306"
+		v.Sightings["db4"].Facts.Link.SourceAddr = "10.9.9.9:3306"
+	}
+	s.backend.See("shop", views...)
+}
+
+func sick(s *shell) {
+	s.backend.Found = apitest.Shop("")
+	s.backend.Findings = []api.Finding{
+		{Server: "db1", Level: api.LevelError, Check: "gtid-mode", Text: "gtid_mode is OFF: transactions are told apart by their GTIDs", Fix: "SET PERSIST gtid_mode = ON"},
+		{Server: "db2", Level: api.LevelWarn, Check: "binlog-expiry", Text: "binary logs expire after 1 h", Fix: "SET PERSIST binlog_expire_logs_seconds = 604800"},
+		{Server: "db2", Level: api.LevelOK, Check: "version", Text: "8.4.6"},
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		name, line string
+		prepare    func(*shell)
+		code       int
+		says       string
+	}{
+		{name: "done", line: "status", code: exitDone},
+		{name: "help", line: "help", code: exitDone},
+		{name: "unknown command", line: "fail-over", code: exitUsage, says: "hint:"},
+		{name: "unknown flag", line: "status --force", code: exitUsage, says: "failoverd status --help"},
+		{name: "missing argument", line: "explain", code: exitUsage, says: "usage: failoverd explain PRODUCT"},
+		{name: "missing flag", line: "pause shop", code: exitUsage, says: "reason"},
+		{name: "bad format", line: "status -o xml", code: exitUsage, says: "not table, json or yaml"},
+		{name: "unknown product", line: "explain nope", code: exitUsage, says: "there is shop"},
+		{name: "bad mode", line: "mode shop manual", code: exitUsage, says: "observe or auto"},
+		{name: "no terminal to ask at", line: "switchover shop", code: exitUsage, says: "--yes"},
+		{name: "half a certificate", line: "status --ca ca.crt", code: exitUsage, says: "go together"},
+		{name: "refused", line: "switchover shop --to db3 --yes", code: exitRefused, says: "failoverd raise shop db3"},
+		{name: "no at the prompt", line: "switchover shop", code: exitRefused, says: "nothing was changed",
+			prepare: func(s *shell) { s.terminal, s.in = true, "n\n" }},
+		{name: "yes at the prompt", line: "switchover shop", code: exitDone,
+			prepare: func(s *shell) { s.terminal, s.in, s.backend.Runs = true, "yes\n", true }},
+		{name: "end of input at the prompt", line: "remove w3", code: exitRefused, prepare: func(s *shell) { s.terminal = true }},
+		{name: "somebody was faster", line: "switchover shop --yes", code: exitRefused, says: "plan 1 (switchover) is open",
+			prepare: func(s *shell) { s.run("switchover shop --yes --wait 0") }},
+		{name: "outcome unknown", line: "switchover shop --yes", code: exitUnknown, says: "failoverd history",
+			prepare: func(s *shell) { s.backend.ProposeError = api.ErrUnknownOutcome }},
+		{name: "not finished in time", line: "switchover shop --yes --wait 10ms", code: exitUnknown, says: "failoverd wait 1"},
+		{name: "wait in vain", line: "wait 1 --wait 10ms", code: exitUnknown, says: "failoverd wait 1",
+			prepare: func(s *shell) { s.run("switchover shop --yes --wait 0") }},
+		{name: "taken back", line: "wait 1", code: exitRefused, says: "taken back: db2 went away", prepare: func(s *shell) {
+			s.run("switchover shop --yes --wait 0")
+			s.backend.Must(journal.Command{Abort: &journal.End{Product: "shop", Plan: 1, Why: "db2 went away"}})
+			s.backend.Finish("shop")
+		}},
+		{name: "not a plan", line: "wait 1x", code: exitUsage},
+		{name: "no such plan", line: "wait 7", code: exitUsage, says: "there is no plan 7"},
+		{name: "no quorum", line: "mode shop observe", code: exitNoQuorum, says: "majority",
+			prepare: func(s *shell) { s.backend.ProposeError = api.ErrNoQuorum }},
+		{name: "a sick server", line: "doctor", code: exitFailed, prepare: sick},
+		{name: "apply without a file", line: "apply -f nowhere.yaml", code: exitUsage, says: "nowhere.yaml"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newShell(t)
+			if c.prepare != nil {
+				c.prepare(s)
+			}
+			code, _, errs := s.run(c.line)
+			assert.Equal(t, c.code, code, errs)
+			assert.Contains(t, errs, c.says)
+		})
+	}
+}
+
+func TestNoWatcherAnswers(t *testing.T) {
+	s := newShell(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	s.env["FAILOVERD_ENDPOINTS"] = l.Addr().String()
+	code, _, errs := s.run("status")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, errs, l.Addr().String())
+	assert.Contains(t, errs, "hint: the watchers' addresses come from")
+}
+
+func TestAnInterruptedLookSaysSo(t *testing.T) {
+	s := newShell(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	s.ctx = ctx
+	code, _, errs := s.run("status")
+	assert.Equal(t, exitFailed, code)
+	assert.Equal(t, "failoverd: interrupted\n", errs)
+}
+
+func TestAnInterruptLeavesThePlanRunningAndSaysHowToFollowIt(t *testing.T) {
+	s := newShell(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	s.ctx = ctx
+	go func() {
+		for {
+			changed := s.backend.Changed()
+			if s.backend.State().Products["shop"].Open != nil {
+				interrupt()
+				return
+			}
+			<-changed
+		}
+	}()
+	code, _, errs := s.run("switchover shop --yes")
+	assert.Equal(t, exitUnknown, code, errs)
+	// The interrupt may come before the answer with the plan's number did.
+	assert.Regexp(t, "failoverd (wait 1|status)", errs)
+	assert.NotNil(t, s.backend.State().Products["shop"].Open)
+}
+
+func TestGrantsHavePlaceholdersForPasswords(t *testing.T) {
+	s := newShell(t)
+	code, out, _ := s.run("grants --probe-user eyes")
+	assert.Equal(t, exitDone, code)
+	assert.Contains(t, out, "CREATE USER IF NOT EXISTS 'eyes'@'%' IDENTIFIED BY '<password of eyes>';\n")
+	for line := range strings.Lines(out) {
+		assert.True(t, strings.HasSuffix(line, ";\n"), line)
+	}
+}
+
+func TestApply(t *testing.T) {
+	s := newShell(t)
+	path := filepath.Join(t.TempDir(), "products.yaml")
+	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o644)) }
+	_, present, _ := s.run("inventory")
+	write(present)
+	code, out, _ := s.run("apply --detailed-exitcode -f " + path)
+	assert.Equal(t, exitDone, code)
+	assert.Equal(t, "nothing changes\n", out)
+
+	write(strings.Replace(present, "10.0.0.4", "10.0.9.4", 1))
+	code, out, _ = s.run("apply --detailed-exitcode --dry-run -f " + path)
+	assert.Equal(t, exitUsage, code, "2 says that something would change")
+	assert.Contains(t, out, "-       - {name: db4, host: 10.0.0.4,")
+	assert.Contains(t, out, "+       - {name: db4, host: 10.0.9.4,")
+	code, _, errs := s.run("apply -f " + path)
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "--yes")
+	code, out, _ = s.run("apply --yes -f " + path)
+	assert.Equal(t, exitDone, code)
+	assert.Contains(t, out, "applied")
+	dump, _ := s.backend.State().Products["shop"].Chain.At(topology.Dump)
+	assert.Equal(t, "10.0.9.4", dump.Host)
+
+	s.in = "products: {}\n"
+	code, out, _ = s.run("apply --yes --prune -f -")
+	assert.Equal(t, exitDone, code, out)
+	assert.Empty(t, s.backend.State().Products)
+
+	write("products:\n  shop:\n    servres: []\n")
+	code, _, errs = s.run("apply --yes -f " + path)
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, path+":3: unknown field \"servres\"")
+}
+
+func TestPauseResumeAndModeReachTheJournal(t *testing.T) {
+	s := newShell(t)
+	s.env["USER"] = "carol"
+	code, _, errs := s.run("pause shop --reason move --for 2h")
+	require.Equal(t, exitDone, code, errs)
+	pause := s.backend.State().Products["shop"].Chain.Pause
+	require.NotNil(t, pause)
+	assert.Contains(t, pause.Actor, "carol@")
+	assert.Equal(t, s.backend.Clock.Add(2*time.Hour), pause.Until)
+	s.run("resume shop")
+	s.run("mode shop observe")
+	chain := s.backend.State().Products["shop"].Chain
+	assert.Nil(t, chain.Pause)
+	assert.Equal(t, topology.Observe, chain.Mode)
+}
+
+func TestJSONAndYAMLSayTheSame(t *testing.T) {
+	s := newShell(t)
+	_, asText, _ := s.run("status -o json")
+	var status api.Status
+	require.NoError(t, json.Unmarshal([]byte(asText), &status))
+	assert.Equal(t, "shop", status.Products[0].Name)
+	_, asText, _ = s.run("status -o yaml")
+	assert.Contains(t, asText, "lagTransactions: 7\n")
+}
+
+func TestColourIsForTerminalsThatWantIt(t *testing.T) {
+	for _, c := range []struct {
+		terminal bool
+		env      map[string]string
+		want     bool
+	}{{true, nil, true}, {false, nil, false}, {true, map[string]string{"NO_COLOR": "1"}, false}, {true, map[string]string{"TERM": "dumb"}, false}} {
+		s := newShell(t)
+		s.colour = c.terminal
+		for name, value := range c.env {
+			s.env[name] = value
+		}
+		_, out, _ := s.run("status")
+		assert.Equal(t, c.want, strings.Contains(out, "\x1b["), "%+v", c)
+	}
+}
+
+func TestKeysAndCertificates(t *testing.T) {
+	s := newShell(t)
+	dir := t.TempDir()
+	for _, step := range []struct {
+		line string
+		code int
+	}{
+		{"key generate --dir " + dir, exitDone},
+		{"key generate --dir " + dir, exitRefused},
+		{"tls ca --dir " + dir, exitDone},
+		{"tls ca --dir " + dir, exitRefused},
+		{"tls cert --dir " + dir + " --role operator --name alice", exitDone},
+		{"tls cert --dir " + dir + " --role operator --name alice", exitRefused},
+		{"tls cert --dir " + dir + " --role operator --name alice --replace", exitDone},
+		{"tls cert --dir " + dir + " --role king --name alice", exitUsage},
+		{"tls cert --dir " + dir + " --role watcher --name w1", exitUsage},
+		{"tls cert --dir " + dir + " --role operator --name ../alice", exitUsage},
+		{"tls show " + dir + "/alice.crt " + dir + "/ca.crt", exitDone},
+		{"man " + dir + "/man", exitDone},
+		{"version -o json", exitDone},
+		{"completion bash", exitDone},
+	} {
+		code, _, errs := s.run(step.line)
+		assert.Equal(t, step.code, code, "%s: %s", step.line, errs)
+	}
+	info, err := os.Stat(filepath.Join(dir, "publish.key"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	assert.FileExists(t, filepath.Join(dir, "man", "failoverd-switchover.1"))
+}
