@@ -22,8 +22,6 @@ type peers struct {
 	cfg    config.Config
 	client *http.Client
 	node   *cluster.Node
-	// products are the products that this watcher knows of.
-	products func() []string
 }
 
 func newPeers(cfg config.Config, clientTLS *tls.Config) *peers {
@@ -73,18 +71,10 @@ const maxViews = 16 << 20
 
 // Views implements watcher.Peers.
 func (p *peers) Views(ctx context.Context, id, product string, look bool) ([]topology.View, error) {
-	if product == "" {
-		var all []topology.View
-		for _, name := range p.products() {
-			views, err := p.Views(ctx, id, name, look)
-			if err != nil {
-				return all, err
-			}
-			all = append(all, views...)
-		}
-		return all, nil
+	query := url.Values{}
+	if product != "" {
+		query.Set("product", product)
 	}
-	query := url.Values{"product": {product}}
 	if look {
 		query.Set("look", "1")
 	}
@@ -100,9 +90,9 @@ func (p *peers) Views(ctx context.Context, id, product string, look bool) ([]top
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("watcher %s answered %s", id, response.Status)
 	}
-	var view topology.View
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxViews)).Decode(&view); err != nil {
+	var views []topology.View
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxViews)).Decode(&views); err != nil {
 		return nil, fmt.Errorf("watcher %s: views: %w", id, err)
 	}
-	return []topology.View{view}, nil
+	return views, nil
 }

@@ -197,7 +197,7 @@ func serve(ctx context.Context, cfg config.Config, p *parts, bootstrap bool) err
 	if err != nil {
 		return err
 	}
-	peers.node, peers.products = node, func() []string { return w.State().Names() }
+	peers.node = node
 	b := &backend{Watcher: w, cfg: cfg, node: node, peers: peers, parts: p}
 	server, listener, err := listen(cfg, p, api.NewHandler(b, api.Options{Logger: p.log.Named("api"), Feed: w.Feed()}))
 	if err != nil {

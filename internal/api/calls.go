@@ -117,17 +117,6 @@ func (c *Client) Transfer(ctx context.Context, to string) error {
 	return c.post(ctx, "/v1/leader", TransferRequest{To: to}, nil)
 }
 
-// Views asks one watcher for what it sees of a product's chain; with look it looks
-// anew first. Only watchers may.
-func (c *Client) Views(ctx context.Context, product string, look bool) (topology.View, error) {
-	var out topology.View
-	query := url.Values{"product": {product}}
-	if look {
-		query.Set("look", "1")
-	}
-	return out, c.get(ctx, "/v1/peer/views", query, &out)
-}
-
 func productPath(product, what string) string {
 	return "/v1/products/" + url.PathEscape(product) + "/" + what
 }

@@ -21,7 +21,7 @@
 //	DELETE /v1/watchers/{id}
 //	POST   /v1/leader                        TransferRequest
 //	GET    /v1/config?after=N&wait=30s       the signed document (publish.Feed)
-//	GET    /v1/peer/views?product=P&look=1   topology.View: what this watcher sees
+//	GET    /v1/peer/views?product=P&look=1   []topology.View: what this watcher sees, of all products without one
 //	GET    /metrics, /livez, /readyz
 //
 // Any watcher may be asked. One that does not lead answers with 307 and the

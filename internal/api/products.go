@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -198,15 +199,23 @@ func (h *handler) commit(ctx context.Context, c journal.Command) (any, error) {
 
 func (h *handler) views(ctx context.Context, c *call) (any, error) {
 	query := c.request.URL.Query()
-	if query.Get("product") == "" {
-		return nil, badRequest("product is missing")
+	names := h.backend.State().Names()
+	if product := query.Get("product"); product != "" {
+		if !slices.Contains(names, product) {
+			return nil, noProduct(product, names)
+		}
+		names = []string{product}
 	}
-	view, err := h.backend.Views(ctx, query.Get("product"), query.Get("look") == "1")
-	if errors.Is(err, ErrNotFound) {
-		return nil, noProduct(query.Get("product"), h.backend.State().Names())
+	views := []topology.View{}
+	for _, name := range names {
+		view, err := h.backend.Views(ctx, name, query.Get("look") == "1")
+		if errors.Is(err, ErrNotFound) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, internalError(err)
+		}
+		views = append(views, view)
 	}
-	if err != nil {
-		return nil, internalError(err)
-	}
-	return view, nil
+	return views, nil
 }

@@ -102,6 +102,9 @@ func (p *Product) effect(step promote.Step, at time.Time) {
 // have changed meanwhile.
 func (p *Product) promoted(after topology.Chain, at time.Time) {
 	p.Chain.Servers, p.Chain.Ackers, p.Chain.Epoch = after.Servers, after.Ackers, after.Epoch
+	for _, note := range p.Open.Notes {
+		p.Chain.HighWater = p.Chain.HighWater.Union(note.HighWater)
+	}
 	if after.Last != nil {
 		last := *after.Last
 		last.At = at
@@ -111,8 +114,12 @@ func (p *Product) promoted(after topology.Chain, at time.Time) {
 
 func (s *State) close(index uint64, p *Product, at time.Time, outcome string) {
 	plan := p.Open.Plan
+	phases := append([]promote.Note(nil), p.Open.Notes...)
+	for i := range phases {
+		phases[i].HighWater = topology.GTIDSet{} // the chain has it; the history is for people
+	}
 	s.record(Entry{ID: index, At: at, Product: plan.Product, What: string(plan.Kind), Outcome: outcome, Actor: plan.Actor, Why: plan.Why,
-		Epoch: p.Chain.Epoch, Plan: plan.ID, From: plan.From, To: plan.Target, Ms: at.Sub(p.OpenedAt).Milliseconds(), Phases: p.Open.Notes})
+		Epoch: p.Chain.Epoch, Plan: plan.ID, From: plan.From, To: plan.Target, Ms: max(0, at.Sub(p.OpenedAt).Milliseconds()), Phases: phases})
 	p.Open, p.OpenedAt = nil, time.Time{}
 }
 

@@ -3,6 +3,8 @@ package topology
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"regexp"
 	"strconv"
 	"time"
 )
@@ -242,17 +244,23 @@ func (c Chain) Promoted(target string, oldMaster Standing, why string) Chain {
 // Validate names the first thing wrong with the chain's inventory.
 func (c Chain) Validate() error {
 	seats, names, addrs := map[Seat]int{}, map[string]bool{}, map[string]string{}
-	if c.Product == "" {
-		return fmt.Errorf("a product needs a name")
+	if !isName(c.Product) {
+		return fmt.Errorf("product %q: a product needs a name of letters, digits, dots, dashes and underscores", c.Product)
 	}
 	for i, s := range c.Servers {
 		switch {
 		case s.Name == "":
 			return fmt.Errorf("product %s: server %d has no name", c.Product, i+1)
+		case !isName(s.Name):
+			return fmt.Errorf("product %s: server name %q has other characters than letters, digits, dots, dashes and underscores", c.Product, s.Name)
+		case s.Zone != "" && !isName(s.Zone):
+			return fmt.Errorf("product %s: server %s: zone %q has other characters than letters, digits, dots, dashes and underscores", c.Product, s.Name, s.Zone)
 		case names[s.Name]:
 			return fmt.Errorf("product %s: two servers are named %s", c.Product, s.Name)
 		case s.Host == "":
 			return fmt.Errorf("product %s: server %s has no host", c.Product, s.Name)
+		case !isHost(s.Host):
+			return fmt.Errorf("product %s: server %s: host %q is neither a host name nor an address", c.Product, s.Name, s.Host)
 		case s.Port < 1 || s.Port > 65535:
 			return fmt.Errorf("product %s: server %s: port %d is not between 1 and 65535", c.Product, s.Name, s.Port)
 		case addrs[s.Addr()] != "":
@@ -272,6 +280,19 @@ func (c Chain) Validate() error {
 		return fmt.Errorf("product %s: has %d dump slaves, at most one", c.Product, seats[Dump])
 	}
 	return c.Policy.validate(c.Product)
+}
+
+var name = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
+
+// isName is narrow on purpose: names end up in the published file, in metrics
+// and in commands, and what is valid here must be valid in all of them.
+func isName(s string) bool { return name.MatchString(s) }
+
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	return isName(s) && s[0] != '-' && s[0] != '.' && s[len(s)-1] != '-'
 }
 
 func (p Policy) validate(product string) error {

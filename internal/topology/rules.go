@@ -221,11 +221,8 @@ func masterSuspect(p *Picture) (found, bool) {
 
 func masterClosedToProbes(p *Picture) (found, bool) {
 	m := p.seen[p.master.Name]
-	if m.answered > 0 {
+	if m.answered > 0 || m.alive == 0 {
 		return found{}, false
-	}
-	if m.alive == 0 {
-		return found{server: p.master.Name, why: "no watcher has seen " + p.master.Name + " yet"}, true
 	}
 	return found{server: p.master.Name, why: fmt.Sprintf("%s is %s: %s", p.master.Name, m.contacts(p.Watchers), m.lastErr)}, true
 }

@@ -50,7 +50,7 @@ func input(s *journal.State, head *publish.Head) publish.Input {
 			in.Products[name] = render(chain)
 		}
 		for _, server := range chain.Servers {
-			if !slices.Contains(in.Zones, server.Zone) {
+			if server.Zone != "" && !slices.Contains(in.Zones, server.Zone) {
 				in.Zones = append(in.Zones, server.Zone)
 			}
 		}
