@@ -57,7 +57,7 @@ func (s source) imports() (ours, foreign []string) {
 
 // ignored are directories that are no part of the project: they hold what was
 // built, or what .gitignore names.
-var ignored = []string{".git", ".cache", "bin", "internal/deps", "tmp"}
+var ignored = []string{".git", "bin", "internal/deps"}
 
 // project reads all files of the project once, whatever their build tags.
 var project = sync.OnceValues(func() ([]source, error) {
