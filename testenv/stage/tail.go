@@ -53,17 +53,3 @@ func (t *Tail) Read() (Ledger, error) {
 		data = data[end+1:]
 	}
 }
-
-// Gap is a time in which a web server had no write acknowledged.
-type Gap struct {
-	// From is the last acknowledgement before it and To the first after it, in
-	// microseconds of Unix time.
-	From, To int64
-	// Epoch is the epoch of the first write after it, and Moved says that the
-	// writes before it had another one.
-	Epoch uint64
-	Moved bool
-}
-
-// Ms is how long it was, in milliseconds.
-func (g Gap) Ms() int64 { return (g.To - g.From) / 1000 }
