@@ -142,6 +142,10 @@ type Note struct {
 	Ms int64 `json:"ms"`
 	// Failed marks a lenient step that was given up.
 	Failed bool `json:"failed,omitempty"`
+	// HighWater is what the step proved the next master to hold. It becomes part of
+	// the chain's high-water mark with the promotion: whoever follows that master
+	// may lack some of it for a while and must not be promoted meanwhile.
+	HighWater topology.GTIDSet `json:"highWater,omitzero"`
 }
 
 // Steps are the steps that are being worked through.

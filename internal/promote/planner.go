@@ -272,6 +272,8 @@ func ForRaise(c topology.Case, name, actor, reason string) (*Plan, error) {
 			{Goal: Following, Server: name, Source: chain.Master()},
 			{Goal: Armed, Server: name, Source: chain.Master()},
 			{Goal: Disarmed, Server: candidate.Name},
+			// What the candidate alone received before must be here too.
+			{Goal: CaughtUp, Server: name, Source: chain.Master()},
 			{Goal: Seats, Servers: after},
 			{Goal: Ackers, Others: []string{name}},
 		}
@@ -321,7 +323,8 @@ func planReform(p *topology.Picture, v topology.Verdict) Plan {
 				steps = append(steps, Step{Goal: Disarmed, Server: acker})
 			}
 		}
-		steps = append(steps, Step{Goal: Ackers, Others: []string{v.Server}})
+		// What the others alone received before must be here too.
+		steps = append(steps, Step{Goal: CaughtUp, Server: v.Server, Source: master}, Step{Goal: Ackers, Others: []string{v.Server}})
 	}
 	return Plan{Kind: Reform, Target: v.Server, Steps: steps}
 }

@@ -29,6 +29,14 @@ type site struct {
 	chain topology.Chain
 	plan  Plan
 	step  Step
+	note  *Note
+}
+
+// proved notes what the next master holds from here on.
+func (s site) proved(set topology.GTIDSet) {
+	if s.plan.Kind.Promotes() && s.chain.Policy.Durability == topology.SemiSync {
+		s.note.HighWater = set
+	}
 }
 
 // GoalDoc explains a goal in ARCHITECTURE.md.
@@ -64,17 +72,19 @@ func init() { // not a literal, because reach functions refer to the table's use
 
 // Reach brings about the goal of one step of a plan and returns a short note of
 // what it found or did. It may be called again after any error.
-func Reach(ctx context.Context, w World, chain topology.Chain, plan Plan, step Step) (string, error) {
+func Reach(ctx context.Context, w World, chain topology.Chain, plan Plan, step Step) (Note, error) {
+	note := Note{Step: step.String()}
 	for _, g := range Goals {
 		if g.Goal == step.Goal {
-			note, err := g.reach(ctx, site{World: w, chain: chain, plan: plan, step: step})
+			var err error
+			note.Text, err = g.reach(ctx, site{World: w, chain: chain, plan: plan, step: step, note: &note})
 			if err != nil {
-				return "", fmt.Errorf("%s: %w", step, err)
+				return Note{}, fmt.Errorf("%s: %w", step, err)
 			}
 			return note, nil
 		}
 	}
-	return "", fmt.Errorf("step %q is not known to this version of failoverd: upgrade this watcher", step.Goal)
+	return Note{}, fmt.Errorf("step %q is not known to this version of failoverd: upgrade this watcher", step.Goal)
 }
 
 func (s site) named(name string) (topology.Server, Server, error) {
@@ -177,6 +187,7 @@ func fed(ctx context.Context, s site) (string, error) {
 	if missing := s.step.Floor.Minus(facts.Executed); !missing.Empty() {
 		return "", fmt.Errorf("%s lacks %d transactions below the high-water mark: %s", s.step.Server, missing.Count(), missing)
 	}
+	s.proved(facts.Executed)
 	return strings.Join(notes, ", "), nil
 }
 
@@ -284,6 +295,7 @@ func closed(ctx context.Context, s site) (string, error) {
 	if err := target.WaitExecuted(ctx, facts.Executed, handoverPatience); err != nil {
 		return "", fmt.Errorf("%s catching up: %w", s.step.Source, err)
 	}
+	s.proved(facts.Executed)
 	return "", nil
 }
 

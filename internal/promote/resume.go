@@ -33,10 +33,23 @@ func Resume(c topology.Case, open Progress, failed string) (Course, string) {
 	case plan.Kind == Switchover && failed != "":
 		return Abort, failed
 	case plan.Kind == Failover && failed != "":
-		p := c.Digest()
-		if p.Up(plan.From) && !p.Up(plan.Target) {
-			return Abort, fmt.Sprintf("%s does not answer any more, and the old master %s does: nothing was opened", plan.Target, plan.From)
-		}
+		return resumeFailover(c, plan, failed)
+	}
+	return GoOn, ""
+}
+
+// resumeFailover: nothing was opened, so a master that is back is the better one
+// when the target cannot be made ready. One that came back with less than its
+// acker is why the plan was made, and no reason to leave it.
+func resumeFailover(c topology.Case, plan Plan, failed string) (Course, string) {
+	p := c.Digest()
+	switch {
+	case !p.Up(plan.From) || plan.Rule == "master-behind-acker":
+		return GoOn, ""
+	case !p.Up(plan.Target):
+		return Abort, fmt.Sprintf("%s does not answer any more, and the old master %s does: nothing was opened", plan.Target, plan.From)
+	case !p.Missed(plan.From):
+		return Abort, fmt.Sprintf("the old master %s answers again and nothing was opened: %s", plan.From, failed)
 	}
 	return GoOn, ""
 }

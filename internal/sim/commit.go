@@ -1,6 +1,9 @@
 package sim
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 var errLockWait = errors.New("error 1205: lock wait timeout exceeded")
 
@@ -27,8 +30,11 @@ func (s *server) log(t txn, write *write) {
 	s.binlog = append(s.binlog, t)
 	s.logged.add(t)
 	s.waiting = append(s.waiting, commit{t, len(s.binlog), write})
+	pos := len(s.binlog)
 	if !s.sourceSync {
-		s.finish(len(s.binlog))
+		s.finish(pos)
+	} else if s.w.opts.Break == BreakTimeout {
+		s.w.serverAfter(s, time.Second, func() { s.finish(pos) })
 	}
 	for _, c := range s.conns {
 		c.send()

@@ -53,9 +53,7 @@ func (c *control) call(ctx context.Context, op string, timeout time.Duration, ha
 		return c.pump(func(done func(error)) { c.send(op, timeout, handle, done) })
 	}
 	w, p := c.w, c.w.running
-	if w.opts.hook != nil {
-		w.opts.hook(w, c.scout, "before "+op+" "+c.s.info.Name)
-	}
+	w.point(c.scout, "before ", op)
 	ticket := p.ticket()
 	var result error
 	abandon := c.send(op, timeout, handle, func(err error) {
@@ -65,9 +63,7 @@ func (c *control) call(ctx context.Context, op string, timeout time.Duration, ha
 	cancel := onCancel(ctx, func() { abandon(ctx.Err()) })
 	p.pause()
 	cancel()
-	if w.opts.hook != nil {
-		w.opts.hook(w, c.scout, "after "+op+" "+c.s.info.Name)
-	}
+	w.point(c.scout, "after ", op)
 	return result
 }
 
@@ -246,7 +242,7 @@ func (c *control) whenDrained(ctx context.Context, op string, do func()) error {
 		if l := c.s.link; l != nil {
 			l.stopIO()
 			if l.undrained() || l.awaits {
-				if c.w.opts.Break != "undrained follow" {
+				if c.w.opts.Break != BreakFollow {
 					r.reply(fmt.Errorf("the relay log holds what is not executed: %w", promote.ErrNotYet))
 					return
 				}
@@ -272,7 +268,7 @@ func (c *control) SetSuperReadOnly(ctx context.Context, on bool) error {
 		return err
 	}
 	return c.call(ctx, "open", controlTimeout, func(r *request) {
-		if c.w.now >= until {
+		if c.w.now >= until && c.w.opts.Break != BreakDeadline {
 			r.reply(errors.New("the server read the order too late and stayed closed"))
 			return
 		}
@@ -379,7 +375,7 @@ func (s *server) waitExecuted(want vec, atMost time.Duration, done func(error)) 
 func (c *control) KillOlderSessions(ctx context.Context) error {
 	return c.call(ctx, "kill older sessions", controlTimeout, func(r *request) {
 		s := c.s
-		if c.w.opts.Break != "older sessions live" {
+		if c.w.opts.Break != BreakSessions {
 			s.killedBefore, s.killer = c.w.now, c.owner
 			for _, other := range s.requests {
 				if other.owner != c.owner && !other.void {

@@ -16,6 +16,7 @@ type oracle struct {
 	openings map[uint64]int
 	plans    map[uint64]bool
 	standing map[string]topology.Standing
+	hands    bool // a person opened a server
 	// harmless says that nothing in the run is a reason to promote.
 	harmless bool
 }
@@ -55,7 +56,7 @@ func (w *World) opened(s *server) {
 	if open.Plan.Kind == promote.Failover {
 		w.revokedAndDrained(s, p)
 	}
-	if old := o.master; old != nil && old != s && !old.closed && open.Plan.Kind == promote.Switchover {
+	if old := o.master; old != nil && old != s && old.alive && !old.closed && open.Plan.Kind == promote.Switchover {
 		w.fail("%s was opened in a switchover while %s was open", name, old.info.Name)
 	}
 	if old := o.master; old != s && open.Plan.Kind.Promotes() && !open.Undoing {
@@ -164,6 +165,9 @@ func (w *World) committed(c journal.Command, err error) {
 		}
 	case c.Done != nil && !c.Done.Note.Failed:
 		w.checkStanding()
+		if s := w.masterNow(); s.byHand && w.product().Open != nil { // the plan found it open
+			s.byHand, w.oracle.master = false, s
+		}
 	}
 	w.checkAckers()
 }
@@ -172,6 +176,9 @@ func (w *World) committed(c journal.Command, err error) {
 func (w *World) checkStanding() {
 	p := w.product()
 	master := w.byName(p.Chain.Master())
+	if w.oracle.hands {
+		return // a person may write behind the back of any proof
+	}
 	for _, info := range p.Chain.Servers {
 		was, known := w.oracle.standing[info.Name]
 		if known && was != topology.In && info.Standing == topology.In {

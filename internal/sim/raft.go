@@ -42,9 +42,7 @@ func (x *scout) Propose(ctx context.Context, c journal.Command) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if w.opts.hook != nil {
-		w.opts.hook(w, x, "before commit")
-	}
+	w.point(x, "before commit", "")
 	if w.opts.Encoded {
 		c = reencoded(c)
 	}
@@ -64,9 +62,7 @@ func (x *scout) Propose(ctx context.Context, c journal.Command) error {
 	cancel := onCancel(ctx, func() { finish(fmt.Errorf("%w: %w", errUnknownOutcome, errLostLeadership)) })
 	p.pause()
 	cancel()
-	if w.opts.hook != nil {
-		w.opts.hook(w, x, "after commit")
-	}
+	w.point(x, "after commit", "")
 	return result
 }
 
@@ -79,6 +75,10 @@ func reencoded(c journal.Command) journal.Command {
 }
 
 func (r *raft) propose(p *proposal) {
+	if p.c.Accept != nil && r.w.opts.Break != "" {
+		weakened := r.w.opts.weaken(*p.c.Accept)
+		p.c.Accept = &weakened
+	}
 	r.flight = append(r.flight, p)
 	r.w.after(r.w.between(time.Millisecond, 8*time.Millisecond), func() {
 		if r.leader == p.x && r.termNo == p.termNo && p.x.alive && !p.x.paused && r.hears(p.x) && r.inFlight(p) {

@@ -160,6 +160,45 @@ var faults = []fault{
 			}
 		}
 	}},
+	{"leader crashes in a promotion", true, func(w *World) func() { w.ambush(func(x *scout) { x.crash() }); return nil }},
+	{"leader stopped in a promotion", true, func(w *World) func() {
+		w.ambush(func(x *scout) { w.later(x.pause); w.after(w.between(100*time.Millisecond, 8*time.Second), x.unpause) })
+		return nil
+	}},
+	{"leader cut off in a promotion", true, func(w *World) func() {
+		w.ambush(func(x *scout) {
+			w.later(func() {
+				mend := w.cutPairs(x.node(), others(x.node()), w.rng.IntN(3))
+				w.linksChanged()
+				w.after(w.between(100*time.Millisecond, 8*time.Second), func() { mend(); w.linksChanged() })
+			})
+		})
+		return nil
+	}},
+	{"server frozen in a promotion", false, func(w *World) func() {
+		s := w.servers[w.rng.IntN(4)]
+		w.ambush(func(*scout) { w.later(s.freeze); w.after(w.between(100*time.Millisecond, 8*time.Second), s.thaw) })
+		return nil
+	}},
+	{"server killed in a promotion", false, func(w *World) func() {
+		s := w.servers[w.rng.IntN(4)]
+		w.ambush(func(*scout) {
+			w.later(func() { s.kill(false) })
+			w.after(w.between(100*time.Millisecond, 8*time.Second), s.start)
+		})
+		return nil
+	}},
+	{"server cut off in a promotion", false, func(w *World) func() {
+		s := w.servers[w.rng.IntN(4)]
+		w.ambush(func(*scout) {
+			w.later(func() {
+				mend := w.isolate(s.node(), oldNode)
+				w.linksChanged()
+				w.after(w.between(100*time.Millisecond, 8*time.Second), func() { mend(); w.linksChanged() })
+			})
+		})
+		return nil
+	}},
 	{"switchover", true, func(w *World) func() { w.switchover(); return nil }},
 }
 
@@ -270,6 +309,25 @@ func (w *World) leaderNow() *scout {
 		return w.raft.leader
 	}
 	return w.watchers[0]
+}
+
+// ambush has do called at some point of the next promotion.
+func (w *World) ambush(do func(leader *scout)) {
+	w.ambushes = append(w.ambushes, ambush{w.points + 1 + w.rng.IntN(70), do})
+}
+
+// later has do called by the clock, not by the process that runs now.
+func (w *World) later(do func()) { w.after(0, do) }
+
+// others are all nodes but one.
+func others(node int) []int {
+	var out []int
+	for n := range nodes {
+		if n != node {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 func killed(w *World, s *server, host bool) func() {

@@ -225,9 +225,11 @@ func (s *server) open(byHand bool) {
 	}
 	s.closed, s.byHand, s.openedAt = false, byHand, s.w.now
 	s.w.note("opened", s.id, b2i(byHand), 0)
-	if !byHand {
-		s.w.opened(s)
+	if byHand {
+		s.w.oracle.hands = true
+		return
 	}
+	s.w.opened(s)
 }
 
 // lockWait is the short lock_wait_timeout of control sessions.
@@ -245,6 +247,9 @@ func (s *server) facts() *topology.Facts {
 		UUID: uuids[s.id], Version: "9.7.4", ServerID: uint32(s.id + 1), ReadOnly: s.closed, SuperReadOnly: s.closed, Offline: s.offline,
 		Executed: s.executedSet.gtids(s.executed, vec{}), ReplicaSemiSync: s.replicaSync,
 		Source: topology.SourceSemiSync{Installed: true, Enabled: s.sourceSync, On: s.sourceSync, Clients: clients, Waiting: len(s.waiting)},
+	}
+	if s.w.opts.Break == BreakProof && s.w.raft != nil {
+		f.Executed = s.executed.common(s.w.masterNow().logged).gtids(vec{})
 	}
 	if s.link != nil {
 		f.Link = s.link.facts()

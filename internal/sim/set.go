@@ -1,10 +1,6 @@
 package sim
 
-import (
-	"sort"
-
-	"github.com/failoverd/failoverd/internal/topology"
-)
+import "github.com/failoverd/failoverd/internal/topology"
 
 // maxServers bounds a world's chain.
 const maxServers = 6
@@ -29,6 +25,13 @@ func (v *vec) add(t txn) { v[t.origin] = max(v[t.origin], t.n) }
 func (v vec) union(other vec) vec {
 	for i, n := range other {
 		v[i] = max(v[i], n)
+	}
+	return v
+}
+
+func (v vec) common(other vec) vec {
+	for i, n := range other {
+		v[i] = min(v[i], n)
 	}
 	return v
 }
@@ -79,10 +82,4 @@ func (c *cached) gtids(v, but vec) topology.GTIDSet {
 		c.of, c.but, c.set = v, but, v.gtids(but)
 	}
 	return c.set
-}
-
-func sortedNames(names []string) []string {
-	out := append([]string(nil), names...)
-	sort.Strings(out)
-	return out
 }

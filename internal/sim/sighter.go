@@ -121,9 +121,9 @@ func (g *sighter) look(end func()) {
 	w.after(lookTimeout, func() { finish(nil) })
 }
 
-// ask asks for a full look at once; a server that is missed is not asked again.
+// ask asks for a full look at once; a server that is silent is not asked again.
 func (g *sighter) ask(done func()) {
-	if g.missedSince >= 0 || (g.pinging >= 0 && g.scout.w.now-g.pinging > 200*time.Millisecond) {
+	if g.contact == topology.Silent || (g.pinging >= 0 && g.scout.w.now-g.pinging > 200*time.Millisecond) {
 		done()
 		return
 	}

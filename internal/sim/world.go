@@ -33,6 +33,8 @@ type World struct {
 	oracle    oracle
 	stats     Stats
 	owners    int // counts the terms that had sessions
+	points    int // of promotions, see Options.at
+	ambushes  []ambush
 
 	hash    uint64
 	text    *strings.Builder // the trace, when it is wanted
@@ -59,7 +61,8 @@ type Options struct {
 	// Scenario overrides the one that the seed would choose.
 	Scenario string
 
-	hook func(w *World, watcher *scout, point string) // at each call of a leader
+	// at is called at each point of a promotion: before and after every call to a server or the journal.
+	at func(w *World, leader *scout, n int, point string)
 }
 
 // Stats counts what happened in a run.
@@ -140,6 +143,29 @@ func (w *World) serverAfter(s *server, d time.Duration, do func()) {
 			s.receive(do)
 		}
 	})
+}
+
+// ambush is a fault that waits for a point of a promotion.
+type ambush struct {
+	at int
+	do func(leader *scout)
+}
+
+// point is called where a leader calls a server or the journal.
+func (w *World) point(x *scout, when, op string) {
+	p := w.product()
+	if p.Open == nil || !p.Open.Plan.Kind.Promotes() {
+		return
+	}
+	w.points++
+	if w.opts.at != nil {
+		w.opts.at(w, x, w.points, when+op)
+	}
+	for i := 0; i < len(w.ambushes); i++ {
+		if a := w.ambushes[i]; a.at == w.points {
+			a.do(x)
+		}
+	}
 }
 
 // wallClock is the leader's clock.

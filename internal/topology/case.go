@@ -269,6 +269,12 @@ func (s *seen) contacts(watchers int) string {
 // Up says that some watcher can talk to the named server.
 func (p *Picture) Up(name string) bool { return p.seen[name].up() }
 
+// Missed says that a majority of all watchers cannot reach the named server.
+func (p *Picture) Missed(name string) bool {
+	s := p.seen[name]
+	return s != nil && s.missed() >= p.quorum()
+}
+
 // Facts are the youngest facts of the named server, nil when no watcher that can
 // be asked has any, and their age.
 func (p *Picture) Facts(name string) (*Facts, Duration) {

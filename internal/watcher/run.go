@@ -50,21 +50,21 @@ func (m *Mind) step(ctx context.Context, p journal.Product) (done bool, err erro
 	open := *p.Open
 	step := open.Steps()[open.Next]
 	start := m.around.Now()
-	text, err := promote.Reach(ctx, m.around.World(p.Chain), p.Chain, open.Plan, step)
+	note, err := promote.Reach(ctx, m.around.World(p.Chain), p.Chain, open.Plan, step)
 	took := m.around.Now().Sub(start)
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	note := promote.Note{Step: step.String(), Text: text, Ms: took.Milliseconds()}
+	note.Ms = took.Milliseconds()
 	switch {
 	case err != nil && step.Lenient:
-		note.Failed, note.Text = true, err.Error()
+		note.Step, note.Text, note.Failed = step.String(), err.Error(), true
 		m.event("step left to repairs", true, "kind", open.Plan.Kind, "step", step, "error", err)
 	case err != nil:
 		m.wait(open, step, err)
 		return false, nil
 	default:
-		m.event("step done", false, "kind", open.Plan.Kind, "step", step, "took", took.Round(time.Millisecond), "note", text)
+		m.event("step done", false, "kind", open.Plan.Kind, "step", step, "took", took.Round(time.Millisecond), "note", note.Text)
 	}
 	m.failed, m.failedAt = "", ""
 	err = m.around.Propose(ctx, journal.Command{At: m.around.Now(), Actor: open.Plan.Actor, Done: &journal.Done{

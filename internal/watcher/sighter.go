@@ -136,10 +136,11 @@ func (s *sighter) look(ctx context.Context) {
 }
 
 // ask asks for a full look at once and returns when it is done, or when the
-// server keeps it waiting: a server that is missed already is not asked again.
+// server keeps it waiting: a silent one is not asked again. One that refused is,
+// for it answers at once and may be back.
 func (s *sighter) ask(ctx context.Context) {
 	s.mu.Lock()
-	hopeless := !s.missedSince.IsZero() || (!s.pinging.IsZero() && time.Since(s.pinging) > 200*time.Millisecond)
+	hopeless := s.contact == topology.Silent || (!s.pinging.IsZero() && time.Since(s.pinging) > 200*time.Millisecond)
 	s.mu.Unlock()
 	if hopeless {
 		return
