@@ -1,0 +1,63 @@
+# "make" alone prints the targets. Needs Go and make, and a C compiler for the race detector.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO      ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+SEEDS   ?= 10000
+FIRST   ?= 1
+RUNS    ?= 10
+
+# The race detector needs a C compiler; without one the tests run all the same, and say so.
+CC_FOUND := $(shell command -v $$($(GO) env CC | cut -d' ' -f1) 2>/dev/null)
+RACE     := $(if $(CC_FOUND),-race,)
+TOOL     := $(GO) tool -modfile=.ci/tools.mod
+
+# Packages whose tests start MySQL servers run one at a time: together they starve each other.
+REAL := $(GO) list -test -f '{{with .ForTest}}{{.}} {{join $$.Deps " "}}{{end}}' ./... | grep failoverd/testenv | cut -d' ' -f1 | sort -u
+
+.PHONY: help build demo test test-short check sim bench figures lint cover clean
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/failoverd
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/failoverd ./cmd/failoverd
+
+demo: build ## a whole deployment on this machine, to break (fetches MySQL on the first run)
+	@bin/failoverd demo
+
+test: check ## everything: format, vet, all tests with real MySQL, and 10,000 simulated worlds
+	@[ -n '$(RACE)' ] || echo 'no C compiler: without the race detector'
+	real=$$($(REAL)); \
+	FAILOVERD_SIM_SEEDS=300 $(GO) test $(RACE) -timeout 15m $$($(GO) list ./... | grep -vxF "$$real"); \
+	$(GO) test $(RACE) -p 1 -timeout 15m $$real
+	$(GO) test ./internal/sim -run '^TestSeeds$$' -timeout 30m -v -seeds=10000
+
+test-short: ## what needs no MySQL, without the race detector: a minute
+	$(GO) test -short $$($(GO) list ./... | grep -v '/testenv$$')
+
+check:
+	@unformatted=$$(gofmt -l .); \
+	[ -z "$$unformatted" ] || { echo "not as gofmt would have it:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+
+sim: ## simulate SEEDS=n worlds from seed FIRST=k on, on all cores
+	$(GO) test ./internal/sim -run '^TestSeeds$$' -count=1 -timeout 24h -v -seeds=$(SEEDS) -first=$(FIRST)
+
+bench figures: build ## measure each kind of promotion RUNS=n times and print the figures
+	@$(GO) run ./testenv/stage/figures -runs $(RUNS)
+
+lint: ## staticcheck and unreachable code
+	$(TOOL) staticcheck ./...
+	@dead=$$($(TOOL) deadcode -test -filter 'failoverd/(cmd|internal)' ./...); \
+	[ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+
+cover: ## coverage of internal/ by the tests that need no MySQL
+	$(GO) test -short -coverpkg=./internal/... -coverprofile=coverage.out ./internal/... | grep -v 'no test files'
+	@$(GO) tool cover -func=coverage.out | tail -n 1
+
+clean: ## remove what was built; the private MySQL stays in the user's cache directory
+	rm -rf bin coverage.out

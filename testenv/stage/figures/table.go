@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/failoverd/failoverd/testenv"
+	"github.com/failoverd/failoverd/testenv/stage"
+)
+
+// row is what came of one script.
+type row struct {
+	script  string
+	results []stage.Result
+}
+
+// table shows all numbers, not only the percentiles: of ten runs the 99th is the worst.
+func table(rows []row) string {
+	var b strings.Builder
+	b.WriteString("| event | write outage p50 | p99 | until the plan, p50 | every run, ms | acknowledged writes | lost |\n|---|--:|--:|--:|---|--:|--:|\n")
+	for _, r := range rows {
+		var outages, detections []int64
+		acked, lost := 0, 0
+		for _, result := range r.results {
+			outages = append(outages, result.WriteOutageMs)
+			if len(result.Phases) > 0 {
+				detections = append(detections, result.Phases[0].Ms)
+			}
+			acked += result.WritesAcked
+			lost += result.WritesLost
+		}
+		slices.Sort(outages)
+		slices.Sort(detections)
+		var all []string
+		for _, ms := range outages {
+			all = append(all, strconv.FormatInt(ms, 10))
+		}
+		fmt.Fprintf(&b, "| %s | %d ms | %d ms | %d ms | %s | %d | %d |\n", r.script,
+			percentile(outages, 50), percentile(outages, 99), percentile(detections, 50), strings.Join(all, " "), acked, lost)
+	}
+	return b.String()
+}
+
+// percentile is the smallest number that at least p of a hundred do not exceed.
+func percentile(sorted []int64, p int) int64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(0, (len(sorted)*p+99)/100-1)]
+}
+
+// machine says where the figures were taken.
+func machine(ctx context.Context) string {
+	parts := []string{fmt.Sprintf("%d cores", runtime.NumCPU())}
+	for _, fact := range []struct{ file, pattern, format string }{
+		{"/proc/cpuinfo", `model name\s*: (.+)`, "%s"},
+		{"/proc/meminfo", `MemTotal:\s*(\d+) kB`, "%s kB of memory"},
+		{"/etc/os-release", `PRETTY_NAME="(.+)"`, "%s"},
+		{"/proc/sys/kernel/osrelease", `(.+)`, "Linux %s"},
+	} {
+		text, err := os.ReadFile(fact.file)
+		if m := regexp.MustCompile(fact.pattern).FindStringSubmatch(string(text)); err == nil && m != nil {
+			parts = append(parts, fmt.Sprintf(fact.format, m[1]))
+		}
+	}
+	if server, err := testenv.FindServer(ctx, nil); err == nil {
+		parts = append(parts, "MySQL "+server.Version)
+	}
+	parts = append(parts, runtime.Version())
+	return "Servers, watchers, web servers and S3 all on one machine: " + strings.Join(parts, ", ") + "."
+}
