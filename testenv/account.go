@@ -30,9 +30,12 @@ func templateSQL() []string {
 		return "CREATE USER '" + a.User + "'@'%' IDENTIFIED BY '" + a.Password + "'"
 	}
 	return []string{
+		"SET PERSIST_ONLY super_read_only=ON", // what my.cnf says too, where a running server can be asked for it
 		"INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
 		"INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'",
 		"INSTALL PLUGIN clone SONAME 'mysql_clone.so'",
+		"SET PERSIST_ONLY rpl_semi_sync_replica_enabled=OFF",
+		"SET PERSIST_ONLY rpl_semi_sync_source_enabled=OFF",
 		create(Accounts.Replication),
 		"GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO repl@'%'",
 		create(Accounts.Probe),

@@ -70,6 +70,7 @@ super_read_only=ON
 read_only=ON
 sync_relay_log=1
 relay_log_recovery=OFF
+max_connect_errors=1000000
 replica_net_timeout=4
 skip_name_resolve=ON
 local_infile=ON

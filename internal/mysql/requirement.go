@@ -161,6 +161,9 @@ func boots(name, value string) func(examined) (string, bool) {
 			return "persisted " + b.persisted, b.persisted == value
 		case b.source == "DYNAMIC":
 			return unknownAtBoot, false
+		case b.now != value && b.source != "COMPILED":
+			// Setting read_only OFF takes super_read_only along without changing its source.
+			return unknownAtBoot, false
 		}
 		return b.now + " from " + b.source, b.now == value
 	}
