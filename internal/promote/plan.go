@@ -53,6 +53,7 @@ const (
 	Ackers    Goal = "ackers"
 	Standing  Goal = "standing"
 	Seats     Goal = "seats"
+	Released  Goal = "released"
 )
 
 // Step is one goal and whom it is about. It is plain data.

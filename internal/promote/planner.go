@@ -292,7 +292,9 @@ func planReopen(p *topology.Picture, v topology.Verdict) Plan {
 			plan.Steps = append(plan.Steps, Step{Goal: Armed, Server: acker, Source: v.Server, Lenient: true})
 		}
 	}
-	plan.Steps = append(plan.Steps, Step{Goal: Writable, Server: v.Server})
+	plan.Steps = append(plan.Steps,
+		Step{Goal: Detached, Server: v.Server, Lenient: true}, // it booted with the link it had
+		Step{Goal: Writable, Server: v.Server})
 	return plan
 }
 
@@ -303,6 +305,7 @@ func planProtect(p *topology.Picture, v topology.Verdict) Plan {
 	return Plan{Kind: Protect, Steps: []Step{
 		{Goal: Following, Server: v.Server, Source: p.Chain.Master()},
 		{Goal: Armed, Server: v.Server, Source: p.Chain.Master()},
+		{Goal: Released, Server: p.Chain.Master(), Lenient: true},
 	}}
 }
 
@@ -316,6 +319,7 @@ func planReform(p *topology.Picture, v topology.Verdict) Plan {
 		{Goal: Ackers, Others: union(chain.Ackers, v.Server)},
 		{Goal: Following, Server: v.Server, Source: master},
 		{Goal: Armed, Server: v.Server, Source: master},
+		{Goal: Released, Server: master, Lenient: true},
 	}
 	if candidate, _ := chain.At(topology.Candidate); candidate.Name == v.Server {
 		for _, acker := range chain.Ackers {
@@ -330,7 +334,14 @@ func planReform(p *topology.Picture, v topology.Verdict) Plan {
 }
 
 func planMend(p *topology.Picture, v topology.Verdict) Plan {
-	return Plan{Kind: Mend, Steps: []Step{{Goal: Following, Server: v.Server, Source: p.SourceFor(v.Server).Name}}}
+	if v.Server == p.Chain.Master() {
+		return Plan{Kind: Mend, Steps: []Step{{Goal: Detached, Server: v.Server}}}
+	}
+	plan := Plan{Kind: Mend, Steps: []Step{{Goal: Following, Server: v.Server, Source: p.SourceFor(v.Server).Name}}}
+	if p.Chain.IsAcker(v.Server) {
+		plan.Steps = append(plan.Steps, Step{Goal: Released, Server: p.Chain.Master(), Lenient: true})
+	}
+	return plan
 }
 
 func planRejoin(p *topology.Picture, v topology.Verdict) Plan {

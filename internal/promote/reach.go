@@ -67,6 +67,7 @@ func init() { // not a literal, because reach functions refer to the table's use
 		{Ackers, "The journal's acker set is as given.", recorded},
 		{Standing, "The journal's standing of the server is as given.", recorded},
 		{Seats, "The journal's seats are as given.", recorded},
+		{Released, "No commit at the master waits for an acknowledgement that a new acker is never asked for.", released},
 	}
 }
 
@@ -246,6 +247,20 @@ func armed(ctx context.Context, s site) (string, error) {
 		return "", nil
 	}
 	return "", setReplicaSemiSync(ctx, server, facts, true)
+}
+
+// released lets go the commits that the present ackers had received before they
+// became ackers. A master where nothing waits is left alone.
+func released(ctx context.Context, s site) (string, error) {
+	server, err := s.subject()
+	if err != nil {
+		return "", err
+	}
+	facts, err := server.Look(ctx)
+	if err != nil || !facts.Open() || facts.Source.Waiting == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d commits waited", facts.Source.Waiting), server.Nudge(ctx)
 }
 
 func disarmed(ctx context.Context, s site) (string, error) {

@@ -27,9 +27,11 @@ type Server interface {
 	// StartApplier starts the SQL thread and leaves the IO thread alone.
 	StartApplier(ctx context.Context) error
 	// Follow points the server at source with GTID auto-position and starts both
-	// threads. It replaces an earlier link: the relay log must be drained.
+	// threads. It replaces an earlier link, and refuses with ErrNotYet while the
+	// relay log holds what is not executed; the receiver is then stopped.
 	Follow(ctx context.Context, source topology.Server) error
-	// ForgetSource stops replication and removes the link (RESET REPLICA ALL).
+	// ForgetSource stops replication and removes the link (RESET REPLICA ALL). It
+	// refuses an undrained relay log as Follow does.
 	ForgetSource(ctx context.Context) error
 	// SetSuperReadOnly closes the server, or opens it for writes.
 	SetSuperReadOnly(ctx context.Context, on bool) error
@@ -44,6 +46,11 @@ type Server interface {
 	// WaitExecuted waits until every transaction of set is executed. It returns
 	// ErrNotYet when that takes longer than atMost.
 	WaitExecuted(ctx context.Context, set topology.GTIDSet, atMost time.Duration) error
+	// Nudge commits a transaction without content and waits for its
+	// acknowledgement. A replica that begins to acknowledge is never asked about
+	// commits that it had received before: those wait until a later one is
+	// acknowledged, and then are let go with it.
+	Nudge(ctx context.Context) error
 	// KillOlderSessions ends every other session of failoverd's control account,
 	// so that no statement of an earlier leader takes effect later.
 	KillOlderSessions(ctx context.Context) error

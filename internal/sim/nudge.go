@@ -1,0 +1,14 @@
+package sim
+
+import "context"
+
+// Nudge implements promote.Server. It does not wait for the acknowledgement:
+// whether that comes shows in the commits before it.
+func (c *control) Nudge(ctx context.Context) error {
+	return c.change(ctx, "nudge", func(r *request) {
+		if !c.s.closed && !c.s.offline {
+			c.s.log(txn{origin: int8(c.s.id), n: c.s.logged[c.s.id] + 1}, &write{over: true})
+		}
+		r.reply(nil)
+	})
+}
