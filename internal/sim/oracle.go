@@ -248,6 +248,17 @@ func (w *World) atRest() (bool, string) {
 	return true, ""
 }
 
+// canAcknowledge says whether any replica is in rotation: without one, commits
+// wait until a person has rebuilt one.
+func (w *World) canAcknowledge() bool {
+	for _, s := range w.product().Chain.Servers {
+		if s.Seat != topology.Master && s.Standing == topology.In {
+			return true
+		}
+	}
+	return false
+}
+
 // checkEnd: nothing acknowledged is lost, and servers in rotation are clean.
 func (w *World) checkEnd() {
 	p := w.product()

@@ -93,11 +93,14 @@ func (w *World) finish(sc *scenario) {
 	for w.failure == "" {
 		w.run(w.now + 250*time.Millisecond)
 		well, why := w.atRest()
-		if well && w.probeWrite() && w.staysAtRest() {
+		if well && (w.probeWrite() || !w.canAcknowledge()) && w.staysAtRest() {
 			w.checkEnd()
 			return
 		}
 		if w.now-healed > settleWithin {
+			if well {
+				why = "the master acknowledges nothing"
+			}
 			w.fail("not well %s after the last fault was mended: %s", settleWithin, why)
 		}
 	}

@@ -160,7 +160,10 @@ var faults = []fault{
 			}
 		}
 	}},
-	{"leader crashes in a promotion", true, func(w *World) func() { w.ambush(func(x *scout) { x.crash() }); return nil }},
+	{"leader crashes in a promotion", true, func(w *World) func() {
+		w.ambush(func(x *scout) { w.after(w.between(time.Second, 6*time.Second), x.start); x.crash() })
+		return nil
+	}},
 	{"leader stopped in a promotion", true, func(w *World) func() {
 		w.ambush(func(x *scout) { w.later(x.pause); w.after(w.between(100*time.Millisecond, 8*time.Second), x.unpause) })
 		return nil
@@ -269,7 +272,7 @@ func (sc *scenario) play(w *World) {
 
 // mend ends whatever is still wrong.
 func (sc *scenario) mend(w *World) {
-	w.cut = [nodes]uint32{}
+	w.cut, w.ambushes = [nodes]uint32{}, nil
 	w.deliverKept()
 	w.store.away, w.store.losesReplies = false, false
 	for _, s := range w.servers {

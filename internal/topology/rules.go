@@ -48,6 +48,9 @@ var Rules = []Rule{
 	{Name: "master-closed", Action: Reopen,
 		Why:  "The master answers but is read-only: it restarted, for servers boot closed and only failoverd opens one.",
 		when: masterClosed},
+	{Name: "master-attached", Action: Mend,
+		Why:  "The master still replicates from its old source, which may send it what nobody acknowledged.",
+		when: masterAttached},
 	{Name: "server-errant", Action: Quarantine,
 		Why:  "A replica holds transactions that the master never had. It is out before anybody counts on it.",
 		when: serverErrant},
@@ -273,6 +276,14 @@ func masterBelowHighWater(p *Picture) (found, bool) {
 func masterClosed(p *Picture) (found, bool) {
 	mf := p.masterFacts()
 	return found{server: p.master.Name, why: p.master.Name + " is the master and read-only"}, mf != nil && !mf.Open()
+}
+
+func masterAttached(p *Picture) (found, bool) {
+	mf := p.masterFacts()
+	if mf == nil || mf.Link == nil {
+		return found{}, false
+	}
+	return found{server: p.master.Name, why: fmt.Sprintf("%s is the master and still replicates from %s", p.master.Name, mf.Link.SourceAddr)}, true
 }
 
 // ackerFor is the server that should acknowledge for the present master: one
