@@ -275,16 +275,17 @@ func disarmed(ctx context.Context, s site) (string, error) {
 	return "", setReplicaSemiSync(ctx, server, facts, false)
 }
 
-// setReplicaSemiSync changes what the server offers, and reconnects its IO thread
-// to make it count. The SQL thread goes on, so the relay log is never at risk.
+// setReplicaSemiSync changes what the server offers while its IO thread is off,
+// so that the flag always tells what the connection has: a leader that dies in
+// between leaves a receiver that is off, not one that looks disarmed and
+// acknowledges. The SQL thread goes on, so the relay log is never at risk.
 func setReplicaSemiSync(ctx context.Context, server Server, facts topology.Facts, on bool) error {
-	if err := server.SetReplicaSemiSync(ctx, on); err != nil {
-		return err
+	if facts.Link != nil {
+		if err := server.StopReceiver(ctx); err != nil {
+			return err
+		}
 	}
-	if facts.Link == nil {
-		return nil
-	}
-	if err := server.StopReceiver(ctx); err != nil {
+	if err := server.SetReplicaSemiSync(ctx, on); err != nil || facts.Link == nil {
 		return err
 	}
 	return server.StartReceiver(ctx)
@@ -368,6 +369,11 @@ func detached(ctx context.Context, s site) (string, error) {
 	facts, err := server.Look(ctx)
 	if err != nil {
 		return "", err
+	}
+	if facts.Link != nil { // before the flag changes, as in setReplicaSemiSync
+		if err := server.StopReceiver(ctx); err != nil {
+			return "", err
+		}
 	}
 	if facts.ReplicaSemiSync {
 		if err := server.SetReplicaSemiSync(ctx, false); err != nil {

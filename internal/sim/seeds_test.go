@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,7 @@ func seedsByDefault() int {
 
 // TestSeeds plays worlds until one breaks a promise. With -v and a single seed it prints the trace.
 func TestSeeds(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // worlds are small and short
 	start := time.Now()
 	var next atomic.Uint64
 	next.Store(*firstSeed)

@@ -1,8 +1,9 @@
 package topology
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -55,24 +56,26 @@ type seen struct {
 
 // Digest puts the fresh views of a case together.
 func (c Case) Digest() *Picture {
-	p := &Picture{Case: c, seen: map[string]*seen{}}
+	p := &Picture{Case: c, seen: make(map[string]*seen, len(c.Chain.Servers)), fresh: make([]View, 0, len(c.Views))}
 	p.master, _ = c.Chain.At(Master)
-	for _, s := range c.Chain.Servers {
-		p.seen[s.Name] = &seen{server: s}
+	all := make([]seen, len(c.Chain.Servers))
+	for i, s := range c.Chain.Servers {
+		all[i].server = s
+		p.seen[s.Name] = &all[i]
 	}
 	for _, v := range c.Views {
 		if v.Age <= ViewTooOld {
 			p.fresh = append(p.fresh, v)
 		}
 	}
-	sort.Slice(p.fresh, func(i, j int) bool { return p.fresh[i].Watcher < p.fresh[j].Watcher })
+	slices.SortFunc(p.fresh, func(a, b View) int { return strings.Compare(a.Watcher, b.Watcher) })
 	for _, s := range c.Chain.Servers {
 		seen := p.seen[s.Name]
 		for _, v := range p.fresh {
 			seen.add(v, c.Settled)
 		}
 		if n := len(seen.misses); n > 0 {
-			sort.Slice(seen.misses, func(i, j int) bool { return seen.misses[i] > seen.misses[j] })
+			slices.SortFunc(seen.misses, func(a, b Duration) int { return cmp.Compare(b, a) })
 			seen.unanswered = seen.misses[min(n, p.quorum())-1]
 		}
 	}

@@ -141,6 +141,9 @@ func (m *Mind) restingAt(now time.Time) []string {
 // nothing they sent takes effect later (SAFETY: the protocol, 9). A server that
 // does not answer is settled when it does.
 func (m *Mind) settleSessions(ctx context.Context, c topology.Case) error {
+	if len(m.settled) == len(c.Chain.Servers) && !slices.ContainsFunc(c.Chain.Servers, func(s topology.Server) bool { return !m.settled[s.Name] }) {
+		return nil
+	}
 	p := c.Digest()
 	var todo []topology.Server
 	for _, s := range c.Chain.Servers {
