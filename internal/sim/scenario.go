@@ -247,12 +247,15 @@ func faultNamed(name string) fault {
 // play lets the faults happen, in the middle of each other or far apart.
 func (sc *scenario) play(w *World) {
 	w.run(w.between(1500*time.Millisecond, 3*time.Second)) // the chain is well
-	w.oracle.harmless = sc.harmless && len(sc.faults) == 1
+	w.oracle.harmless = sc.harmless && len(sc.faults) == 1 && w.opts.at == nil
 	end := w.now
 	spread := []time.Duration{100 * time.Millisecond, time.Second, 4 * time.Second}[w.rng.IntN(3)]
 	for _, f := range sc.faults {
 		begin := w.between(0, spread)
 		lasts := []time.Duration{w.between(50*time.Millisecond, time.Second), w.between(time.Second, 4*time.Second), w.between(4*time.Second, 12*time.Second)}[w.rng.IntN(3)]
+		if w.opts.lasts > 0 {
+			lasts = w.opts.lasts
+		}
 		w.after(begin, func() {
 			w.say("fault: %s", f.name)
 			mend := f.begin(w)

@@ -62,7 +62,8 @@ type Options struct {
 	Scenario string
 
 	// at is called at each point of a promotion: before and after every call to a server or the journal.
-	at func(w *World, leader *scout, n int, point string)
+	at    func(w *World, leader *scout, n int, point string)
+	lasts time.Duration // of every fault, instead of what the seed draws
 }
 
 // Stats counts what happened in a run.
