@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -138,7 +139,7 @@ func storeHead(t *testing.T, s *stage.Stage) *publish.Head {
 }
 
 func TestADeploymentThroughItsTroubles(t *testing.T) {
-	s := newStage(t, stage.Options{})
+	s := newStage(t, stage.Options{Policy: []string{"holdDown: 1s"}})
 	epoch := uint64(1)
 
 	t.Run("operators see the chain", func(t *testing.T) {
@@ -194,6 +195,26 @@ func TestADeploymentThroughItsTroubles(t *testing.T) {
 		require.NoError(t, s.Await(t.Context(), "health", func(p api.Product) bool { return p.Verdict.Rule == "healthy" }))
 	})
 
+	t.Run("a switchover that cannot be finished goes back to the old master", func(t *testing.T) {
+		master := s.Master(t.Context())
+		conn, err := master.DB().Conn(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		for _, statement := range []string{"CREATE TABLE IF NOT EXISTS shop.held (id INT)", "LOCK TABLES shop.held WRITE"} {
+			_, err = conn.ExecContext(t.Context(), statement) // super_read_only waits for held table locks
+			require.NoError(t, err)
+		}
+		code, out, errs := command(t, s, "switchover", "shop", "--yes")
+		assert.Equal(t, exitRefused, code, out+errs)
+		_, err = conn.ExecContext(t.Context(), "UNLOCK TABLES")
+		require.NoError(t, err)
+		awaitWriting(t, s, epoch)
+		p := must(s.Status(t.Context()))
+		assert.Equal(t, epoch, p.Epoch)
+		assert.Nil(t, p.Open)
+		nothingLost(t, s)
+	})
+
 	t.Run("a freeze of 1.5 s moves nothing", func(t *testing.T) {
 		master := s.Master(t.Context())
 		require.NoError(t, master.Freeze())
@@ -217,6 +238,160 @@ func TestADeploymentThroughItsTroubles(t *testing.T) {
 		}, 30*time.Second, 100*time.Millisecond)
 		restore(t, s)
 	})
+
+	t.Run("a thawed master acknowledges nothing and is closed", func(t *testing.T) {
+		require.NoError(t, s.Await(t.Context(), "health of all but the quarantined", func(p api.Product) bool { return p.Open == nil && p.Protected }))
+		old := s.Master(t.Context())
+		zombie, err := s.Chain.Open(testenv.Clients, old.Name, testenv.Accounts.App, testenv.Database)
+		require.NoError(t, err)
+		defer zombie.Close()
+		zombie.SetMaxOpenConns(1)
+		require.NoError(t, zombie.PingContext(t.Context()))
+		require.NoError(t, old.Freeze())
+		acked := make(chan error, 1)
+		go func() { // it is sent before the thaw, and read after it
+			_, err := zombie.ExecContext(t.Context(), "INSERT INTO ledger (id, web, epoch) VALUES ('zombie', 'zombie', 0)")
+			acked <- err
+		}()
+		epoch++
+		awaitEpoch(t, s, epoch)
+		awaitWriting(t, s, epoch)
+		require.NoError(t, old.Thaw())
+		select {
+		case err := <-acked:
+			assert.Error(t, err, "the old master acknowledged a write after the promotion")
+		case <-time.After(30 * time.Second):
+			t.Error("the zombie's client was never told")
+		}
+		require.Eventually(t, func() bool {
+			var closed bool
+			return old.DB().QueryRowContext(t.Context(), "SELECT @@super_read_only").Scan(&closed) == nil && closed
+		}, 20*time.Second, 50*time.Millisecond)
+		nothingLost(t, s)
+	})
+}
+
+// None of this is a reason to promote anybody.
+func TestHarmlessFaultsPromoteNobody(t *testing.T) {
+	s := newStage(t, stage.Options{})
+	ctx := t.Context()
+	same := func(t *testing.T) {
+		t.Helper()
+		awaitWriting(t, s, 1)
+		require.NoError(t, s.Await(ctx, "health", func(p api.Product) bool { return p.Verdict.Rule == "healthy" && p.Protected }))
+		assert.Equal(t, uint64(1), must(s.Status(ctx)).Epoch)
+		nothingLost(t, s)
+	}
+
+	t.Run("the probe account is locked everywhere", func(t *testing.T) {
+		for _, lock := range []string{"LOCK", "UNLOCK"} {
+			for _, server := range s.Chain.Servers {
+				alter := fmt.Sprintf("ALTER USER %s@'%%' ACCOUNT %s", testenv.Accounts.Probe.User, lock)
+				closed := server.Name != "db1"
+				require.NoError(t, withoutBinlog(ctx, server, closed, alter))
+				if lock == "LOCK" {
+					require.NoError(t, killSessions(ctx, server, testenv.Accounts.Probe.User))
+				}
+			}
+			if lock == "LOCK" {
+				require.NoError(t, s.Await(ctx, "the rule", func(p api.Product) bool { return p.Verdict.Rule == "master-closed-to-probes" }))
+			}
+		}
+		same(t)
+	})
+
+	t.Run("the candidate dies: the dump slave acknowledges, then the candidate again", func(t *testing.T) {
+		candidate := s.Chain.At(testenv.Candidate)
+		candidate.Kill()
+		require.NoError(t, s.Await(ctx, "another acker", func(p api.Product) bool { return p.Open == nil && len(p.Ackers) == 2 }))
+		awaitWriting(t, s, 1)
+		require.NoError(t, candidate.Start(ctx))
+		require.NoError(t, s.Await(ctx, "the candidate as the only acker", func(p api.Product) bool {
+			return p.Open == nil && len(p.Ackers) == 1 && p.Ackers[0] == candidate.Name
+		}))
+		same(t)
+	})
+
+	t.Run("the slave and the dump slave die", func(t *testing.T) {
+		for _, seat := range []string{testenv.Slave, testenv.Dump} {
+			s.Chain.At(seat).Kill()
+		}
+		awaitWriting(t, s, 1)
+		for _, seat := range []string{testenv.Slave, testenv.Dump} {
+			require.NoError(t, s.Chain.At(seat).Start(ctx))
+		}
+		same(t)
+	})
+
+	t.Run("the leading watcher dies", func(t *testing.T) {
+		leader := s.Leader(ctx)
+		leader.Kill()
+		same(t)
+		require.NoError(t, leader.Start())
+		same(t)
+	})
+
+	t.Run("S3 answers nothing but errors", func(t *testing.T) {
+		s.S3.Fail(500, -1)
+		<-time.After(3 * time.Second)
+		same(t)
+		s.S3.Fail(500, 0)
+	})
+
+	t.Run("everything dies at once and comes back", func(t *testing.T) {
+		for _, w := range s.Watchers {
+			w.Kill()
+		}
+		for _, server := range s.Chain.Servers {
+			server.Kill()
+		}
+		for _, name := range []string{"db3", "db1", "db4", "db2"} {
+			require.NoError(t, s.Chain.Server(name).Start(ctx))
+		}
+		for _, w := range s.Watchers {
+			require.NoError(t, w.Start())
+		}
+		same(t) // the master is opened again in its place, protected
+	})
+}
+
+// withoutBinlog runs a statement that no other server is to hear of.
+func withoutBinlog(ctx context.Context, server *testenv.Server, closed bool, statement string) error {
+	conn, err := server.DB().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	statements := []string{"SET sql_log_bin=0", statement, "SET sql_log_bin=1"}
+	if closed {
+		statements = append([]string{"SET GLOBAL super_read_only=0"}, append(statements, "SET GLOBAL super_read_only=1")...)
+	}
+	for _, statement := range statements {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func killSessions(ctx context.Context, server *testenv.Server, user string) error {
+	rows, err := server.DB().QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE user = ?", user)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		_ = server.Exec(ctx, fmt.Sprintf("KILL %d", id)) // it may be gone already
+	}
+	return rows.Err()
 }
 
 // A leader that is killed in the middle of a failover leaves the rest to the next.
