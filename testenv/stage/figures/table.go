@@ -60,7 +60,7 @@ func machine(ctx context.Context) string {
 	parts := []string{fmt.Sprintf("%d cores", runtime.NumCPU())}
 	for _, fact := range []struct{ file, pattern, format string }{
 		{"/proc/cpuinfo", `model name\s*: (.+)`, "%s"},
-		{"/proc/meminfo", `MemTotal:\s*(\d+) kB`, "%s GB of memory"},
+		{"/proc/meminfo", `MemTotal:\s*(\d+)\d{6} kB`, "%s GB of memory"},
 		{"/etc/os-release", `PRETTY_NAME="(.+)"`, "%s"},
 		{"/proc/sys/kernel/osrelease", `(.+)`, "Linux %s"},
 	} {
