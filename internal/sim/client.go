@@ -71,12 +71,12 @@ func (c *client) run() {
 }
 
 // begin sends a write from a node of the network and has told called once.
-func (w *World) begin(node int, s *server, patience time.Duration, told func(Outcome)) {
+func (w *World) begin(node int, s *server, patience time.Duration, told func(Outcome)) *write {
 	x := &write{w: w, id: int32(len(w.writes) + 1), told: told}
 	w.writes = append(w.writes, x)
 	w.after(patience, func() { x.end(Lost) })
 	if w.isCut(node, s.node()) || w.isCut(s.node(), node) || s.gone {
-		return
+		return x
 	}
 	w.after(w.latency(), func() {
 		if !s.alive {
@@ -85,4 +85,5 @@ func (w *World) begin(node int, s *server, patience time.Duration, told func(Out
 		}
 		s.receive(func() { s.clientWrite(x) })
 	})
+	return x
 }

@@ -24,8 +24,8 @@ type control struct {
 	owner int // a watcher and its start
 	node  int
 	scout *scout // nil in the conformance suite
-	clock *clock
-	pump  func(start func(done func(error))) error // waits in real time, in the conformance suite
+	// real is set where calls come from outside of the clock and take real time.
+	real *realTime
 }
 
 var _ promote.Server = (*control)(nil)
@@ -49,8 +49,8 @@ func (c *control) call(ctx context.Context, op string, timeout time.Duration, ha
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w: %w", op, promote.ErrUnreachable, ctx.Err())
 	}
-	if c.pump != nil {
-		return c.pump(func(done func(error)) { c.send(op, timeout, handle, done) })
+	if c.real != nil {
+		return c.real.call(ctx, func(done func(error)) (abandon func(error)) { return c.send(op, timeout, handle, done) })
 	}
 	w, p := c.w, c.w.running
 	w.point(c.scout, "before ", op)
@@ -309,6 +309,13 @@ func onOff(what string, on bool) string {
 	return what + " off"
 }
 
+func (c *control) now() time.Duration {
+	if c.real != nil {
+		return c.real.now()
+	}
+	return c.w.now
+}
+
 // waitSlice is how long one query waits before the server is asked again.
 const waitSlice = 500 * time.Millisecond
 
@@ -317,9 +324,9 @@ func (c *control) WaitExecuted(ctx context.Context, set topology.GTIDSet, atMost
 	if set.Empty() {
 		return nil
 	}
-	want, deadline := vecOf(set), c.w.now+atMost
+	want, deadline := vecOf(set), c.now()+atMost
 	for first := true; ; first = false {
-		slice := min(deadline-c.w.now, waitSlice)
+		slice := min(deadline-c.now(), waitSlice)
 		if !first && slice <= 0 {
 			return fmt.Errorf("wait executed: within %s: %w", atMost, promote.ErrNotYet)
 		}

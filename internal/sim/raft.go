@@ -124,10 +124,10 @@ func (r *raft) hears(x *scout) bool {
 
 // check looks at the leadership after a change of watchers or network.
 func (r *raft) check() {
-	w := r.w
 	if r == nil {
-		return
+		return // a world of servers alone
 	}
+	w := r.w
 	if old := r.leader; old != nil {
 		if old.alive && !old.paused && r.hears(old) && old.term != nil {
 			return
