@@ -151,6 +151,9 @@ func (c *cli) printChange(change api.InventoryChange) {
 	for _, note := range change.Notes {
 		c.say("note: ", note)
 	}
+	for _, f := range change.Findings {
+		c.printFinding(f)
+	}
 }
 
 func (c *cli) inventoryCommand() *cobra.Command {

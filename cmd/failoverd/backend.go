@@ -128,14 +128,9 @@ func (b *backend) Adopt(ctx context.Context, product, addr string) (topology.Cha
 	return chain, findings(product, found), nil
 }
 
-// Doctor implements api.Backend.
-func (b *backend) Doctor(ctx context.Context, product string) ([]api.Finding, error) {
-	p := b.State().Products[product]
-	if p == nil {
-		return nil, fmt.Errorf("%w: product %q", api.ErrNotFound, product)
-	}
-	found := mysql.ExamineChain(ctx, p.Chain, b.parts.credentials)
-	return findings(product, found), nil
+// Examine implements api.Backend.
+func (b *backend) Examine(ctx context.Context, chain topology.Chain) []api.Finding {
+	return findings(chain.Product, mysql.ExamineChain(ctx, chain, b.parts.credentials))
 }
 
 // findings puts the adapter's findings into the API's words.

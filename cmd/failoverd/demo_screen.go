@@ -33,6 +33,9 @@ type screen struct {
 	hands   sync.Mutex // held while the watchers' processes and S3 are touched
 	checks  chan struct{}
 
+	tails   []stage.Tail // the web servers' ledgers, and what they add up to
+	tallies []tally
+
 	mu    sync.Mutex // guards everything below
 	known frame
 	gaps  outages
@@ -40,9 +43,14 @@ type screen struct {
 
 func newScreen(s *stage.Stage) *screen {
 	now := time.Now()
-	return &screen{stage: s, colour: os.Getenv("NO_COLOR") == "", crashed: make(chan error, 1), checks: make(chan struct{}, 1),
+	out := &screen{stage: s, colour: os.Getenv("NO_COLOR") == "", crashed: make(chan error, 1), checks: make(chan struct{}, 1),
+		tallies: make([]tally, len(s.Webs)),
 		known: frame{now: now, started: now, servers: map[string]condition{}, watchers: map[string]condition{},
 			note: event{style: dim, text: "Everything here is real. Break something."}}}
+	for _, w := range s.Webs {
+		out.tails = append(out.tails, stage.Tail{Path: w.Ledger})
+	}
+	return out
 }
 
 // run shows the screen until somebody quits, then judges the writes.

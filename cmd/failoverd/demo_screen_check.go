@@ -114,14 +114,15 @@ func (s *screen) masterOf(p api.Product) *testenv.Server {
 // error says that a promise was broken, or that it could not be found out.
 func (s *screen) conclude(ctx context.Context, out io.Writer) error {
 	fmt.Fprintln(out, "stopping the web servers and looking for lost writes")
-	stalled := time.Duration(0)
-	for _, w := range s.snapshot().webs {
-		stalled = max(stalled, w.silence)
-	}
 	for _, w := range s.stage.Webs {
 		if err := w.Stop(); err != nil {
 			return err
 		}
+	}
+	s.readWrites(ctx)
+	stalled := time.Duration(0)
+	for _, w := range s.snapshot().webs {
+		stalled = max(stalled, w.silence)
 	}
 	j, err := s.finalJudgement(ctx, out)
 	s.mu.Lock()

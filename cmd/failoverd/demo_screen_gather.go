@@ -102,31 +102,32 @@ func entryText(e journal.Entry) (style, string) {
 	return look, text
 }
 
-// gatherWrites reads what the web servers noted and which config they use.
+// gatherWrites reads again and again what the web servers noted and which config they use.
 func (s *screen) gatherWrites(ctx context.Context) {
-	tails, tallies := make([]stage.Tail, len(s.stage.Webs)), make([]tally, len(s.stage.Webs))
-	for i, w := range s.stage.Webs {
-		tails[i].Path = w.Ledger
-	}
 	for ctx.Err() == nil {
-		var webs []webFrame
-		for i, w := range s.stage.Webs {
-			ledger, err := tails[i].Read()
-			if err != nil {
-				s.log(time.Now(), bad, err.Error())
-			}
-			for _, write := range ledger {
-				if ended, ok := tallies[i].add(write); ok {
-					s.noteGap(ctx, ended)
-				}
-			}
-			webs = append(webs, s.webFrame(w, &tallies[i]))
-		}
-		s.mu.Lock()
-		s.known.webs = webs
-		s.mu.Unlock()
+		s.readWrites(ctx)
 		wait(ctx, gatherEvery)
 	}
+}
+
+// readWrites reads on where it stopped. It is not called twice at once.
+func (s *screen) readWrites(ctx context.Context) {
+	var webs []webFrame
+	for i, w := range s.stage.Webs {
+		ledger, err := s.tails[i].Read()
+		if err != nil {
+			s.log(time.Now(), bad, err.Error())
+		}
+		for _, write := range ledger {
+			if ended, ok := s.tallies[i].add(write); ok {
+				s.noteGap(ctx, ended)
+			}
+		}
+		webs = append(webs, s.webFrame(w, &s.tallies[i]))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known.webs = webs
 }
 
 func (s *screen) webFrame(w *stage.Web, t *tally) webFrame {

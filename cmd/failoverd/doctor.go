@@ -107,19 +107,9 @@ func examine(ctx context.Context, addr, path string) ([]api.Finding, error) {
 
 // printFindings prints what is not well, and the statements that mend it.
 func (c *cli) printFindings(found []api.Finding, all bool) {
-	looks := map[string]style{api.LevelError: bad, api.LevelWarn: odd, api.LevelOK: good}
 	for _, f := range found {
-		if f.Level == api.LevelOK && !all {
-			continue
-		}
-		where := f.Server
-		if f.Product != "" {
-			where = f.Product + " " + f.Server
-		}
-		fmt.Fprintf(c.out, "%s %s  %s\n", c.paint(looks[f.Level], fmt.Sprintf("%-5s", f.Level)), c.paint(bold, where), f.Check)
-		c.say("      ", f.Text)
-		if f.Fix != "" { // never wrapped, for it is to be copied
-			fmt.Fprintf(c.out, "      mend: %s\n", f.Fix)
+		if f.Level != api.LevelOK || all {
+			c.printFinding(f)
 		}
 	}
 	servers := map[string]bool{}
@@ -128,6 +118,19 @@ func (c *cli) printFindings(found []api.Finding, all bool) {
 	}
 	fmt.Fprintf(c.out, "%s: %s, %s, %d well\n", several(len(servers), "server"),
 		several(count(found, api.LevelError), "error"), several(count(found, api.LevelWarn), "warning"), count(found, api.LevelOK))
+}
+
+func (c *cli) printFinding(f api.Finding) {
+	looks := map[string]style{api.LevelError: bad, api.LevelWarn: odd, api.LevelOK: good}
+	where := f.Server
+	if f.Product != "" {
+		where = f.Product + " " + f.Server
+	}
+	fmt.Fprintf(c.out, "%s %s  %s\n", c.paint(looks[f.Level], fmt.Sprintf("%-5s", f.Level)), c.paint(bold, where), f.Check)
+	c.say("      ", f.Text)
+	if f.Fix != "" { // never wrapped, for it is to be copied
+		fmt.Fprintf(c.out, "      mend: %s\n", f.Fix)
+	}
 }
 
 func count(findings []api.Finding, level string) int {

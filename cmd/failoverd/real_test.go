@@ -472,6 +472,7 @@ func TestARunningChainIsAdopted(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(out), 0o600))
 	code, out, errs = command(t, s, "apply", "-f", file, "--dry-run", "--detailed-exitcode")
 	require.Equal(t, 2, code, out+errs)
+	assert.NotContains(t, out, "error ", "doctor has nothing against the chain")
 	code, out, errs = command(t, s, "apply", "-f", file, "--yes", "--detailed-exitcode")
 	require.Equal(t, 2, code, out+errs)
 	code, out, errs = command(t, s, "apply", "-f", file, "--yes", "--detailed-exitcode")
@@ -521,4 +522,12 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 	code, out, _ := command(t, s, "doctor", "shop")
 	assert.Equal(t, exitFailed, code)
 	t.Log(out)
+
+	// "apply" says the same before anybody relies on the product.
+	file := filepath.Join(t.TempDir(), "products.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(s.Inventory(), "servers:", "holdDown: 7m\n    servers:", 1)), 0o600))
+	code, out, errs := command(t, s, "apply", "-f", file, "--dry-run")
+	require.Zero(t, code, errs)
+	assert.Contains(t, out, "errant")
+	assert.Contains(t, out, "mend:")
 }

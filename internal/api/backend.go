@@ -49,9 +49,9 @@ type Backend interface {
 	// Adopt finds the chain that the server at addr (host:port) belongs to, and
 	// what in it is not yet as failoverd needs it. It changes nothing.
 	Adopt(ctx context.Context, product, addr string) (topology.Chain, []Finding, error)
-	// Doctor examines the servers of a product. It changes nothing. The error
-	// wraps ErrNotFound when there is no such product.
-	Doctor(ctx context.Context, product string) ([]Finding, error)
+	// Examine examines the servers of a chain, in the journal or not. It changes
+	// nothing; a server that cannot be reached is a finding.
+	Examine(ctx context.Context, chain topology.Chain) []Finding
 	// Stored is the version of the document that the object store has, as far as
 	// this watcher knows, and why the newest could not be stored.
 	Stored() (version uint64, err error)

@@ -104,7 +104,7 @@ func (h *handler) routes() []route {
 		{"GET /v1/history", people, leaderFirst, quick, h.history},
 		{"GET /v1/plans/{id}", people, leaderFirst, publish.MaxWait + quick, h.plan},
 		{"GET /v1/inventory", people, leaderFirst, quick, h.readInventory},
-		{"POST /v1/inventory", people, leaderOnly, quick, h.changeInventory},
+		{"POST /v1/inventory", people, leaderOnly, 3 * quick, h.changeInventory},
 		{"GET /v1/products/{product}/explain", people, leaderFirst, quick, h.explain},
 		{"GET /v1/products/{product}/doctor", people, here, patient, h.doctor},
 		{"POST /v1/products/{product}/switchover", people, leaderOnly, quick, h.switchover},

@@ -34,8 +34,24 @@ func (h *handler) changeInventory(ctx context.Context, c *call) (any, error) {
 	}
 	state := h.backend.State()
 	change, err := compare(state, wanted, ask.Remove)
-	if err != nil || !change.Changed || ask.DryRun {
+	if err != nil || !change.Changed {
 		return change, err
+	}
+	// What is wrong with the servers stops nothing, for a product is only watched
+	// at first; but it is said before anybody relies on it.
+	for _, want := range wanted {
+		chain, err := state.Merge(want)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range h.backend.Examine(ctx, chain) {
+			if f.Level != LevelOK {
+				change.Findings = append(change.Findings, f)
+			}
+		}
+	}
+	if ask.DryRun {
+		return change, nil
 	}
 	err = h.backend.Propose(ctx, journal.Command{At: h.now(), Actor: c.actor, Inventory: &journal.Inventory{Chains: wanted, Remove: ask.Remove}})
 	if err != nil {

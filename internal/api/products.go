@@ -48,18 +48,11 @@ func (h *handler) explain(ctx context.Context, c *call) (any, error) {
 }
 
 func (h *handler) doctor(ctx context.Context, c *call) (any, error) {
-	name, _, err := h.product(c)
+	_, p, err := h.product(c)
 	if err != nil {
 		return nil, err
 	}
-	findings, err := h.backend.Doctor(ctx, name)
-	if err != nil {
-		return nil, internalError(err)
-	}
-	if findings == nil {
-		findings = []Finding{}
-	}
-	return findings, nil
+	return append([]Finding{}, h.backend.Examine(ctx, p.Chain)...), nil
 }
 
 func (h *handler) switchover(ctx context.Context, c *call) (any, error) {

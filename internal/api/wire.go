@@ -101,6 +101,8 @@ type InventoryChange struct {
 	Diff string `json:"diff"`
 	// Notes say what in the request has no effect, and what would have one.
 	Notes []string `json:"notes"`
+	// Findings are what "doctor" has to say of the servers, without what is well.
+	Findings []Finding `json:"findings,omitempty"`
 }
 
 // AdoptRequest asks which chain a running server belongs to.

@@ -208,8 +208,8 @@ func (b *Backend) Adopt(_ context.Context, product, _ string) (topology.Chain, [
 	return chain, b.Findings, nil
 }
 
-// Doctor implements api.Backend.
-func (b *Backend) Doctor(context.Context, string) ([]api.Finding, error) { return b.Findings, nil }
+// Examine implements api.Backend.
+func (b *Backend) Examine(context.Context, topology.Chain) []api.Finding { return b.Findings }
 
 // Stored implements api.Backend.
 func (b *Backend) Stored() (uint64, error) { return b.StoredAt, b.StoreErr }
