@@ -9,16 +9,14 @@ import (
 // What can be left out, to see that worlds notice. A test of safety that never
 // went red proves nothing.
 const (
-	BreakRevoke   = "revoke"    // open without revoking the ackers
-	BreakDrain    = "drain"     // open with a relay log that is not executed
-	BreakFeed     = "feed"      // open without what other survivors have
-	BreakProof    = "proof"     // take servers in without comparing their sets
-	BreakTimeout  = "timeout"   // acknowledge after a second without a receipt
-	BreakAckers   = "ackers"    // let a server acknowledge before the journal says so
-	BreakClose    = "close"     // hand over without closing the old master
-	BreakFollow   = "undrained" // change the source over an undrained relay log
-	BreakSessions = "sessions"  // leave the sessions of earlier leaders alone
-	BreakDeadline = "deadline"  // let an order to open count however late it is read
+	BreakRevoke   = "revoke"   // open without revoking the ackers
+	BreakDrain    = "drain"    // open with a relay log that is not executed
+	BreakFeed     = "feed"     // open without what other survivors have
+	BreakProof    = "proof"    // take servers in without comparing their sets
+	BreakTimeout  = "timeout"  // acknowledge after a second without a receipt
+	BreakAckers   = "ackers"   // let a server acknowledge before the journal says so
+	BreakClose    = "close"    // hand over without closing the old master
+	BreakDeadline = "deadline" // let an order to open count however late it is read
 )
 
 // weaken drops the steps of a plan that the broken protection is made of.

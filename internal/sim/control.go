@@ -242,10 +242,8 @@ func (c *control) whenDrained(ctx context.Context, op string, do func()) error {
 		if l := c.s.link; l != nil {
 			l.stopIO()
 			if l.undrained() || l.awaits {
-				if c.w.opts.Break != BreakFollow {
-					r.reply(fmt.Errorf("the relay log holds what is not executed: %w", promote.ErrNotYet))
-					return
-				}
+				r.reply(fmt.Errorf("the relay log holds what is not executed: %w", promote.ErrNotYet))
+				return
 			}
 		}
 		do()
@@ -382,16 +380,14 @@ func (s *server) waitExecuted(want vec, atMost time.Duration, done func(error)) 
 func (c *control) KillOlderSessions(ctx context.Context) error {
 	return c.call(ctx, "kill older sessions", controlTimeout, func(r *request) {
 		s := c.s
-		if c.w.opts.Break != BreakSessions {
-			s.killedBefore, s.killer = c.w.now, c.owner
-			for _, other := range s.requests {
-				if other.owner != c.owner && !other.void {
-					other.void = true
-					other.reply(fmt.Errorf("%w: the session was killed", promote.ErrUnreachable))
-				}
+		s.killedBefore, s.killer = c.w.now, c.owner
+		for _, other := range s.requests {
+			if other.owner != c.owner && !other.void {
+				other.void = true
+				other.reply(fmt.Errorf("%w: the session was killed", promote.ErrUnreachable))
 			}
-			s.requests = nil
 		}
+		s.requests = nil
 		r.reply(nil)
 	})
 }

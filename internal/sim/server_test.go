@@ -13,6 +13,7 @@ import (
 
 // TestServer proves that the fake agrees with what real servers were seen to do.
 func TestServer(t *testing.T) {
+	t.Parallel()
 	servertest.Run(t, func(t *testing.T) servertest.World {
 		w := newWorld(1, Options{})
 		w.chain()

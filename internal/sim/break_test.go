@@ -1,0 +1,61 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// TestBrokenProtectionsAreSeen leaves out one protection at a time: worlds that do
+// not notice prove nothing.
+func TestBrokenProtectionsAreSeen(t *testing.T) {
+	for _, b := range []struct {
+		name   string
+		faults string // empty for what the seeds draw
+	}{
+		{BreakRevoke, ""},
+		{BreakDrain, ""},
+		{BreakFeed, "one link cut + master killed + candidate killed"},
+		{BreakProof, ""},
+		{BreakTimeout, ""},
+		{BreakAckers, ""},
+		{BreakClose, ""},
+	} {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			const enough = 2000
+			seen := 0
+			for seed := uint64(1); seed <= enough; seed++ {
+				if r := Run(seed, Options{Break: b.name, Scenario: b.faults}); r.Failure != "" {
+					t.Logf("seen at seed %d (%s): %s", seed, r.Scenario, r.Failure)
+					seen++
+					break
+				}
+			}
+			assert.Positive(t, seen, "no world of %d noticed", enough)
+		})
+	}
+}
+
+// TestLateOrderToOpenIsSeen freezes the target at each point of a failover for so
+// long that another is promoted: an order that it reads late must not count.
+func TestLateOrderToOpenIsSeen(t *testing.T) {
+	play := func(protection string) (failures []string) {
+		for k := 1; k <= 80; k++ {
+			r := Run(uint64(k), Options{Scenario: "master killed", lasts: 25 * time.Second, Break: protection, at: func(w *World, _ *scout, n int, _ string) {
+				if n == k {
+					s := w.byName(w.product().Open.Plan.Target)
+					w.later(s.freeze)
+					w.after(20*time.Second, s.thaw)
+				}
+			}})
+			if r.Failure != "" {
+				failures = append(failures, r.Failure)
+			}
+		}
+		return failures
+	}
+	assert.Empty(t, play(""))
+	assert.NotEmpty(t, play(BreakDeadline))
+}
