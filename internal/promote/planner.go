@@ -102,6 +102,10 @@ func opening(p *topology.Picture, plan Plan, after topology.Chain) Plan {
 	if arm != "" {
 		before = append(before, Step{Goal: Armed, Server: arm, Source: plan.Target, Lenient: true})
 	}
+	if arm != "" && !adopt && plan.Kind == Switchover {
+		// What it has not received, the new master's first commits would wait for.
+		before = append(before, Step{Goal: CaughtUp, Server: arm, Source: plan.From})
+	}
 	if plan.Kind == Switchover {
 		plan.Steps = append(before, plan.Steps...) // while writes still go on
 	} else {
@@ -142,17 +146,28 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 	}
 	if candidate.Name != "" && p.Chain.Master() != candidate.Name {
 		ackers = append(ackers, candidate.Name)
-		if p.Up(candidate.Name) {
+		if p.Up(candidate.Name) && !lags(p, after, candidate.Name) {
 			return ackers, candidate.Name, false
 		}
 	}
-	if dump, ok := after.At(topology.Dump); ok && dump.Standing == topology.In && p.Up(dump.Name) {
+	if dump, ok := after.At(topology.Dump); ok && dump.Standing == topology.In && p.Up(dump.Name) && !lags(p, after, dump.Name) {
 		return union(ackers, dump.Name), dump.Name, true
+	}
+	if candidate.Name != "" && p.Up(candidate.Name) && p.Chain.Master() != candidate.Name {
+		return ackers, candidate.Name, false // late, but nobody else is there
 	}
 	if len(ackers) == 0 && candidate.Name != "" {
 		ackers = []string{candidate.Name} // the old master acknowledges when it is back
 	}
 	return ackers, "", false
+}
+
+// lags says that the server has so much still to receive of what the new master
+// holds that commits would wait for it longer than another takes to be attached.
+func lags(p *topology.Picture, after topology.Chain, name string) bool {
+	theirs, _ := p.Facts(name)
+	ours, _ := p.Facts(after.Master())
+	return theirs != nil && ours != nil && ours.Held().Minus(theirs.Held()).Count() > topology.AckerBehind
 }
 
 // ForSwitchover plans a planned change of master to the named server, the

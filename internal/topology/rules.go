@@ -55,7 +55,7 @@ var Rules = []Rule{
 		Why:  "A replica holds transactions that the master never had. It is out before anybody counts on it.",
 		when: serverErrant},
 	{Name: "ackers-lost", Action: Reform,
-		Why:  "No acker answers, so commits wait: another replica has to acknowledge.",
+		Why:  "No acker answers, or all are far behind, so commits wait: another replica has to acknowledge.",
 		when: ackersLost},
 	{Name: "master-unprotected", Action: Protect,
 		Why:  "The master does not wait for an acknowledgement although the policy says so, or the acker does not offer any.",
@@ -72,6 +72,9 @@ var Rules = []Rule{
 	{Name: "publish-behind", Action: Publish,
 		Why:  "The published file does not show the chain as it is.",
 		when: publishBehind},
+	{Name: "acker-behind", Action: Alert,
+		Why:  "The only acker there is has much still to receive: commits wait until it has.",
+		when: ackerBehind},
 	{Name: "replica-broken", Action: Alert,
 		Why:  "A replica's applier stopped with an error.",
 		when: replicaBroken},
@@ -292,7 +295,7 @@ func (p *Picture) ackerFor() string {
 	best, bestRank := "", 0
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
-		if s.Name == p.master.Name || s.Standing != In || !seen.up() || seen.facts == nil || p.rests("ackers-lost", s.Name) {
+		if s.Name == p.master.Name || s.Standing != In || !seen.up() || seen.facts == nil || p.behind(seen) || p.rests("ackers-lost", s.Name) {
 			continue
 		}
 		rank := map[Seat]int{Candidate: 3, Slave: 2, Dump: 1}[s.Seat]
@@ -316,7 +319,8 @@ func ackersLost(p *Picture) (found, bool) {
 			continue
 		}
 		// Standing in, and not proven missing by a majority: it acks, or will in a moment.
-		if a.server.Standing == In && (a.missed() < p.quorum() || (!p.refusedByAll(a) && a.unanswered < ackerPatience)) {
+		answers := a.missed() < p.quorum() || (!p.refusedByAll(a) && a.unanswered < ackerPatience)
+		if a.server.Standing == In && answers && !p.behind(a) {
 			return found{}, false
 		}
 	}
@@ -324,7 +328,17 @@ func ackersLost(p *Picture) (found, bool) {
 	if stand == "" {
 		return found{}, false
 	}
-	return found{server: stand, why: fmt.Sprintf("no acker of {%s} answers, commits at %s wait: %s takes over acknowledging", join(p.Chain.Ackers), p.master.Name, stand)}, true
+	return found{server: stand, why: fmt.Sprintf("no acker of {%s} answers or is up to date, commits at %s wait: %s takes over acknowledging", join(p.Chain.Ackers), p.master.Name, stand)}, true
+}
+
+// AckerBehind is how many transactions an acker may have still to receive before
+// it is as good as lost: a commit is acknowledged only behind all of them.
+const AckerBehind = 1000
+
+// behind says that so much that the master committed has not reached the server.
+func (p *Picture) behind(s *seen) bool {
+	mf := p.masterFacts()
+	return mf != nil && s.facts != nil && mf.Executed.Minus(s.facts.Held()).Count() > AckerBehind
 }
 
 // ackerPatience is how long a silent acker is waited for. Much shorter than
@@ -459,7 +473,7 @@ func ackersSurplus(p *Picture) (found, bool) {
 		return found{}, false
 	}
 	s := p.seen[candidate.Name]
-	if !s.up() || s.facts == nil || s.facts.Link == nil || s.facts.Link.IO != On || s.facts.Link.SourceAddr != p.master.Addr() {
+	if !s.up() || s.facts == nil || s.facts.Link == nil || s.facts.Link.IO != On || s.facts.Link.SourceAddr != p.master.Addr() || p.behind(s) {
 		return found{}, false
 	}
 	// The servers that stop acknowledging must answer, for they are switched off first.
@@ -473,6 +487,15 @@ func ackersSurplus(p *Picture) (found, bool) {
 
 func publishBehind(p *Picture) (found, bool) {
 	return found{why: fmt.Sprintf("the published file does not show epoch %d as it is", p.Chain.Epoch)}, !p.Published
+}
+
+func ackerBehind(p *Picture) (found, bool) {
+	for _, acker := range p.Chain.Ackers {
+		if a := p.seen[acker]; a != nil && a.up() && p.behind(a) && p.Chain.Policy.Durability == SemiSync {
+			return found{server: acker, why: fmt.Sprintf("acker %s has more than %d transactions still to receive: commits at %s wait for it", acker, AckerBehind, p.master.Name)}, true
+		}
+	}
+	return found{}, false
 }
 
 func replicaBroken(p *Picture) (found, bool) {
