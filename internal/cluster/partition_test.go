@@ -117,5 +117,5 @@ func TestPartitionedLeaderIsDoneBeforeTheNextOneBegins(t *testing.T) {
 	})
 	slices.Sort(took)
 	t.Logf("lead taken over: p50 %s, max %s", took[rounds/2].Round(time.Millisecond), took[rounds-1].Round(time.Millisecond))
-	assert.Less(t, took[rounds/2], 1200*time.Millisecond)
+	assert.Less(t, took[rounds/2], 2*time.Second)
 }

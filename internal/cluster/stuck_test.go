@@ -92,7 +92,7 @@ func TestLeaderWithAHangingDiskGivesWay(t *testing.T) {
 
 func TestLeaderWithAHangingMachineGivesWayAndComesBack(t *testing.T) {
 	c := prepareTrio(t, "a") // alone: nobody can take over, and the lead comes back by itself
-	c.timing.Stuck = 500 * time.Millisecond
+	c.timing.Heartbeat, c.timing.Election, c.timing.Stuck = 500*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond
 	m := c.open("a")
 	c.leader()
 	term, _ := m.Term()

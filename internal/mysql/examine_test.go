@@ -40,9 +40,16 @@ func TestExamineFindsWhatIsBroken(t *testing.T) {
 	persist := []string{"SET PERSIST_ONLY super_read_only = ON", "SET PERSIST_ONLY rpl_semi_sync_replica_enabled = OFF", "SET GLOBAL max_connect_errors = 1000000"}
 	t.Cleanup(func() {
 		for _, s := range c.Servers {
-			assert.NoError(t, s.Exec(context.Background(), "RESET PERSIST"))
+			for _, statement := range append([]string{"RESET PERSIST"}, persist...) {
+				assert.NoError(t, s.Exec(context.Background(), statement))
+			}
 		}
 	})
+	for _, s := range c.Servers {
+		for _, statement := range []string{"RESET PERSIST", "SET GLOBAL max_connect_errors = 100"} {
+			require.NoError(t, s.Exec(ctx, statement))
+		}
+	}
 	a := place(c.Server("a"))
 	assert.Equal(t, []string{"a boots-closed warn", "a boots-unarmed warn", "a max-connect-errors warn"}, bad(Examine(ctx, a, credentials).Findings),
 		"what was set at run time hides the file")
