@@ -69,7 +69,7 @@ func TestTheRoleInTheCertificateDecides(t *testing.T) {
 		{"GET", "/livez", map[string]int{"operator": ok, "watcher": ok, "follower": ok, "dump": ok}},
 		{"GET", "/v1/config", map[string]int{"operator": empty, "watcher": empty, "follower": empty, "dump": empty}},
 		{"GET", "/v1/status", map[string]int{"operator": ok, "watcher": ok, "follower": forbidden, "dump": forbidden}},
-		{"GET", "/metrics", map[string]int{"operator": ok, "watcher": ok, "follower": forbidden, "dump": forbidden}},
+		{"GET", "/metrics", map[string]int{"operator": ok, "watcher": ok, "follower": ok, "dump": ok}},
 		{"GET", "/v1/peer/views?product=shop", map[string]int{"operator": forbidden, "watcher": ok, "follower": forbidden, "dump": forbidden}},
 		{"POST", "/v1/products/shop/resume", map[string]int{"operator": ok, "watcher": ok, "follower": forbidden, "dump": forbidden}},
 		{"GET", "/nothing", map[string]int{"operator": 404, "watcher": 404, "follower": forbidden, "dump": forbidden}},

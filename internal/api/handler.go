@@ -51,7 +51,7 @@ func NewHandler(b Backend, o Options) http.Handler {
 	raw := func(pattern string, who access, next http.Handler) {
 		mux.Handle(pattern, h.guard(who, next))
 	}
-	raw("GET /metrics", people, newMetrics(b))
+	raw("GET /metrics", readers, newMetrics(b)) // so that no scraper holds a certificate that may change anything
 	raw("GET /livez", anybody, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, Ack{OK: true}) }))
 	raw("GET /readyz", anybody, http.HandlerFunc(h.ready))
 	if o.Feed != nil {

@@ -150,7 +150,7 @@ func (c *conn) send() {
 			continue
 		}
 		pos := c.sent
-		c.arrives = max(c.arrives+1, w.now+w.latency())
+		c.arrives = max(c.arrives+1+c.replica.slowWire, w.now+w.latency()+c.replica.slowWire)
 		w.after(c.arrives-w.now, func() {
 			if c.open {
 				c.replica.receive(func() { c.arrive(t, pos) })

@@ -43,6 +43,7 @@ type server struct {
 	killedBefore time.Duration // sessions that began earlier are gone,
 	killer       int           // except those of this owner
 	slowUntil    time.Duration // the applier does nothing until then
+	slowWire     time.Duration // how long each transaction takes to get here
 	byHand       bool          // a person opened it: what it acknowledges was never promised
 	openedAt     time.Duration
 

@@ -101,7 +101,13 @@ func tooFewViews(p *Picture) (found, bool) {
 func secondMaster(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
-		if s.Name == p.master.Name || !seen.up() || seen.facts == nil || !seen.facts.Open() {
+		if s.Name == p.master.Name || !seen.up() || seen.facts == nil || p.rests("second-master", s.Name) {
+			continue
+		}
+		if f := seen.facts; f.Offline && !f.SuperReadOnly {
+			return found{server: s.Name, why: fmt.Sprintf("%s is in offline mode and not closed: its fence was not finished", s.Name)}, true
+		}
+		if !seen.facts.Open() {
 			continue
 		}
 		return found{server: s.Name, why: fmt.Sprintf("%s is open for writes, but %s is the master of epoch %d", s.Name, p.master.Name, p.Chain.Epoch)}, true
@@ -456,6 +462,8 @@ func astray(f *Facts, source Server, mayAck bool) string {
 		return "receives but does not apply"
 	case !f.Link.AutoPosition:
 		return "follows without auto-position"
+	case f.Offline:
+		return "is in offline mode"
 	case f.ReplicaSemiSync != mayAck && mayAck:
 		return "should offer acknowledgements"
 	case f.ReplicaSemiSync != mayAck:
