@@ -1,0 +1,295 @@
+package sim
+
+import "time"
+
+// fault is one thing that goes wrong.
+type fault struct {
+	name string
+	// harmless faults are no reason to promote anybody.
+	harmless bool
+	// begin lets it happen and returns its mending, nil when only the end of the run mends it.
+	begin func(w *World) (mend func())
+}
+
+var faults = []fault{
+	{"master killed", false, func(w *World) func() { return killed(w, w.masterNow(), false) }},
+	{"master's host lost", false, func(w *World) func() { return killed(w, w.masterNow(), true) }},
+	{"master frozen", false, func(w *World) func() { return frozen(w.masterNow()) }},
+	{"master frozen briefly", true, func(w *World) func() {
+		s := w.masterNow()
+		s.freeze()
+		w.after(w.between(100*time.Millisecond, 2*time.Second), s.thaw)
+		return nil
+	}},
+	{"candidate killed", true, func(w *World) func() { return killed(w, w.servers[1], false) }},
+	{"candidate frozen", true, func(w *World) func() { return frozen(w.servers[1]) }},
+	{"candidate's host lost", true, func(w *World) func() { return killed(w, w.servers[1], true) }},
+	{"slave killed", true, func(w *World) func() { return killed(w, w.servers[2], false) }},
+	{"slave frozen", true, func(w *World) func() { return frozen(w.servers[2]) }},
+	{"dump slave killed", true, func(w *World) func() { return killed(w, w.servers[3], false) }},
+	{"dump slave frozen", true, func(w *World) func() { return frozen(w.servers[3]) }},
+	{"master and acker killed", false, func(w *World) func() {
+		a, b := killed(w, w.masterNow(), w.chance(2)), killed(w, w.servers[1], w.chance(2))
+		if w.chance(2) {
+			a, b = b, a
+		}
+		return func() { a(); w.after(w.between(0, 5*time.Second), b) }
+	}},
+	{"all killed", false, func(w *World) func() {
+		for _, s := range w.servers {
+			w.after(w.between(0, 300*time.Millisecond), func() { s.kill(false) })
+		}
+		return func() {
+			for _, s := range w.servers {
+				w.after(w.between(0, 6*time.Second), s.start)
+			}
+		}
+	}},
+	{"master flaps", false, func(w *World) func() {
+		s := w.masterNow()
+		var flap func(n int)
+		flap = func(n int) {
+			if n == 0 {
+				return
+			}
+			s.kill(false)
+			w.after(w.between(200*time.Millisecond, 4*time.Second), func() {
+				s.start()
+				w.after(w.between(500*time.Millisecond, 4*time.Second), func() { flap(n - 1) })
+			})
+		}
+		flap(3)
+		return nil
+	}},
+	{"master cut off with its clients", false, func(w *World) func() {
+		return w.isolate(w.masterNow().node(), oldNode, webNode)
+	}},
+	{"master cut off with a watcher and clients", false, func(w *World) func() {
+		return w.isolate(w.masterNow().node(), oldNode, firstWatcher+w.rng.IntN(3))
+	}},
+	{"master cut from the watchers", true, func(w *World) func() {
+		return w.cutPairs(w.masterNow().node(), []int{firstWatcher, firstWatcher + 1, firstWatcher + 2}, 0)
+	}},
+	{"master cut from its candidate", true, func(w *World) func() {
+		return w.cutPairs(w.masterNow().node(), []int{w.servers[1].node()}, w.rng.IntN(3))
+	}},
+	{"one link cut", true, func(w *World) func() {
+		a, b := w.rng.IntN(len(w.servers)), w.rng.IntN(len(w.servers)-1)
+		if b >= a {
+			b++
+		}
+		return w.cutPairs(a, []int{b}, w.rng.IntN(3))
+	}},
+	{"one watcher cut off", true, func(w *World) func() { return w.isolate(firstWatcher + w.rng.IntN(3)) }},
+	{"watchers cut from each other", true, func(w *World) func() {
+		x := firstWatcher + w.rng.IntN(3)
+		return w.cutPairs(x, []int{firstWatcher + (x-firstWatcher+1)%3}, w.rng.IntN(3))
+	}},
+	{"leader crashes", true, func(w *World) func() { return crashed(w, w.leaderNow()) }},
+	{"leader stopped", true, func(w *World) func() {
+		x := w.leaderNow()
+		x.pause()
+		return x.unpause
+	}},
+	{"leader steps down", true, func(w *World) func() { w.raft.stepDown(); return nil }},
+	{"a watcher crashes", true, func(w *World) func() { return crashed(w, w.watchers[w.rng.IntN(3)]) }},
+	{"two watchers down", true, func(w *World) func() {
+		k := w.rng.IntN(3)
+		a, b := crashed(w, w.watchers[k]), crashed(w, w.watchers[(k+1)%3])
+		return func() { a(); b() }
+	}},
+	{"applier of the candidate stopped", true, func(w *World) func() { return applierStopped(w.servers[1]) }},
+	{"applier of the slave stopped", true, func(w *World) func() { return applierStopped(w.servers[2]) }},
+	{"applier of the candidate slow", true, func(w *World) func() {
+		w.servers[1].slowUntil = w.now + w.between(time.Second, 30*time.Second)
+		return nil
+	}},
+	{"applier of the dump slave slow", true, func(w *World) func() {
+		w.servers[3].slowUntil = w.now + w.between(time.Second, 30*time.Second)
+		return nil
+	}},
+	{"candidate receives slowly", true, func(w *World) func() { return receivesSlowly(w, w.servers[1]) }},
+	{"slave receives slowly", true, func(w *World) func() { return receivesSlowly(w, w.servers[2]) }},
+	{"receiver stopped by hand", true, func(w *World) func() {
+		s := w.servers[1+w.rng.IntN(3)]
+		if s.up() && s.link != nil {
+			w.note("receiver stopped by hand", s.id, 0, 0)
+			s.link.stopIO()
+		}
+		return nil
+	}},
+	{"replica opened by hand", true, func(w *World) func() {
+		s := w.servers[1+w.rng.IntN(3)]
+		if !s.up() || s == w.masterNow() || !s.closed {
+			return nil
+		}
+		s.open(true)
+		if w.chance(2) {
+			w.begin(oldNode, s, time.Second, nil)
+		}
+		return nil
+	}},
+	{"store away", true, func(w *World) func() {
+		w.store.away = true
+		return func() { w.store.away = false }
+	}},
+	{"store loses replies", true, func(w *World) func() {
+		w.store.losesReplies = true
+		return func() { w.store.losesReplies = false }
+	}},
+	{"probe account refused", true, func(w *World) func() {
+		for _, s := range w.servers {
+			s.denied = true
+		}
+		return func() {
+			for _, s := range w.servers {
+				s.denied = false
+			}
+		}
+	}},
+	{"leader crashes in a promotion", true, func(w *World) func() {
+		w.ambush(func(x *scout) { w.after(w.between(time.Second, 6*time.Second), x.start); x.crash() })
+		return nil
+	}},
+	{"leader stopped in a promotion", true, func(w *World) func() {
+		w.ambush(func(x *scout) { w.later(x.pause); w.after(w.between(100*time.Millisecond, 8*time.Second), x.unpause) })
+		return nil
+	}},
+	{"leader cut off in a promotion", true, func(w *World) func() {
+		w.ambush(func(x *scout) {
+			w.later(func() {
+				mend := w.cutPairs(x.node(), others(x.node()), w.rng.IntN(3))
+				w.linksChanged()
+				w.after(w.between(100*time.Millisecond, 8*time.Second), func() { mend(); w.linksChanged() })
+			})
+		})
+		return nil
+	}},
+	{"server frozen in a promotion", false, func(w *World) func() {
+		s := w.servers[w.rng.IntN(4)]
+		w.ambush(func(*scout) { w.later(s.freeze); w.after(w.between(100*time.Millisecond, 8*time.Second), s.thaw) })
+		return nil
+	}},
+	{"server killed in a promotion", false, func(w *World) func() {
+		s := w.servers[w.rng.IntN(4)]
+		w.ambush(func(*scout) {
+			w.later(func() { s.kill(false) })
+			w.after(w.between(100*time.Millisecond, 8*time.Second), s.start)
+		})
+		return nil
+	}},
+	{"server cut off in a promotion", false, func(w *World) func() {
+		s := w.servers[w.rng.IntN(4)]
+		w.ambush(func(*scout) {
+			w.later(func() {
+				mend := w.isolate(s.node(), oldNode)
+				w.linksChanged()
+				w.after(w.between(100*time.Millisecond, 8*time.Second), func() { mend(); w.linksChanged() })
+			})
+		})
+		return nil
+	}},
+	{"switchover", true, func(w *World) func() { w.switchover(); return nil }},
+}
+
+// FaultNames are the names of all faults.
+func FaultNames() []string {
+	var out []string
+	for _, f := range faults {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+// masterNow is the master as the journal has it.
+func (w *World) masterNow() *server { return w.byName(w.product().Chain.Master()) }
+
+func (w *World) leaderNow() *scout {
+	if w.raft.leader != nil {
+		return w.raft.leader
+	}
+	return w.watchers[0]
+}
+
+// ambush has do called at some point of the next promotion.
+func (w *World) ambush(do func(leader *scout)) {
+	w.ambushes = append(w.ambushes, ambush{w.points + 1 + w.rng.IntN(70), do})
+}
+
+// later has do called by the clock, not by the process that runs now.
+func (w *World) later(do func()) { w.after(0, do) }
+
+// others are all nodes but one.
+func others(node int) []int {
+	var out []int
+	for n := range nodes {
+		if n != node {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func killed(w *World, s *server, host bool) func() {
+	s.kill(host)
+	return func() { w.after(w.between(200*time.Millisecond, 2*time.Second), s.start) }
+}
+
+func frozen(s *server) func() {
+	s.freeze()
+	return s.thaw
+}
+
+func crashed(w *World, x *scout) func() {
+	x.crash()
+	return func() { w.after(w.between(0, time.Second), x.start) }
+}
+
+func applierStopped(s *server) func() {
+	if s.up() && s.link != nil {
+		s.link.sqlOn = false
+	}
+	return nil
+}
+
+// isolate cuts a group of nodes off from all others.
+func (w *World) isolate(group ...int) func() {
+	in := map[int]bool{}
+	for _, n := range group {
+		in[n] = true
+	}
+	set := func(cut bool) {
+		for a := range nodes {
+			for b := range nodes {
+				if in[a] && !in[b] {
+					w.setCut(a, b, cut)
+					w.setCut(b, a, cut)
+				}
+			}
+		}
+	}
+	set(true)
+	return func() { set(false); w.deliverKept() }
+}
+
+// cutPairs cuts a node from others: 0 both ways, 1 what it sends, 2 what it receives.
+func (w *World) cutPairs(a int, others []int, way int) func() {
+	set := func(cut bool) {
+		for _, b := range others {
+			if way != 2 {
+				w.setCut(a, b, cut)
+			}
+			if way != 1 {
+				w.setCut(b, a, cut)
+			}
+		}
+	}
+	set(true)
+	return func() { set(false); w.deliverKept() }
+}
+
+// receivesSlowly keeps each transaction on its way for longer than the next takes to come.
+func receivesSlowly(w *World, s *server) func() {
+	s.slowWire = w.between(50*time.Millisecond, 400*time.Millisecond)
+	return func() { s.slowWire = 0 }
+}
