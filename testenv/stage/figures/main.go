@@ -49,8 +49,13 @@ func measure(ctx context.Context, binary string, runs int, scripts []string) err
 		}
 		rows = append(rows, one)
 	}
+	idle, err := measureIdle(ctx, binary)
+	if err != nil {
+		return err
+	}
 	fmt.Println(table(rows))
 	fmt.Println(machine(ctx))
+	fmt.Println(idle)
 	if broken > 0 {
 		return fmt.Errorf("%d promises were broken", broken)
 	}
