@@ -101,6 +101,16 @@ func (s site) subject() (Server, error) {
 	return server, err
 }
 
+// look returns the subject and its facts.
+func (s site) look(ctx context.Context) (Server, topology.Facts, error) {
+	server, err := s.subject()
+	if err != nil {
+		return nil, topology.Facts{}, err
+	}
+	facts, err := server.Look(ctx)
+	return server, facts, err
+}
+
 func revoked(ctx context.Context, s site) (string, error) {
 	var all []topology.Server
 	for _, name := range append([]string{s.step.Server}, s.step.Others...) {
@@ -228,15 +238,11 @@ func feed(ctx context.Context, s site, target Server, name string) (string, erro
 }
 
 func armed(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
 	source, _, err := s.named(s.step.Source)
 	if err != nil {
 		return "", err
 	}
-	facts, err := server.Look(ctx)
+	server, facts, err := s.look(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -252,11 +258,7 @@ func armed(ctx context.Context, s site) (string, error) {
 // released lets go the commits that the present ackers had received before they
 // became ackers. A master where nothing waits is left alone.
 func released(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
-	facts, err := server.Look(ctx)
+	server, facts, err := s.look(ctx)
 	if err != nil || !facts.Open() || facts.Source.Waiting == 0 {
 		return "", err
 	}
@@ -264,11 +266,7 @@ func released(ctx context.Context, s site) (string, error) {
 }
 
 func disarmed(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
-	facts, err := server.Look(ctx)
+	server, facts, err := s.look(ctx)
 	if err != nil || !facts.ReplicaSemiSync {
 		return "", err
 	}
@@ -332,11 +330,7 @@ func caughtUp(ctx context.Context, s site) (string, error) {
 }
 
 func writable(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
-	facts, err := server.Look(ctx)
+	server, facts, err := s.look(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -362,11 +356,7 @@ func published(ctx context.Context, s site) (string, error) {
 }
 
 func detached(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
-	facts, err := server.Look(ctx)
+	server, facts, err := s.look(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -389,15 +379,11 @@ func detached(ctx context.Context, s site) (string, error) {
 // following takes a server in by proof: it is closed, and all that it executed is
 // in the master's set, or it does not follow.
 func following(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
 	source, _, err := s.named(s.step.Source)
 	if err != nil {
 		return "", err
 	}
-	facts, err := server.Look(ctx)
+	server, facts, err := s.look(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -485,11 +471,7 @@ func prove(ctx context.Context, s site, server Server) error {
 // first the clients go, then the waiting commits are let go, then it is closed.
 // Offline mode ends once it is closed, so that it can be taken in again.
 func fenced(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
-	facts, err := server.Look(ctx)
+	server, facts, err := s.look(ctx)
 	if err != nil {
 		return "", err
 	}
