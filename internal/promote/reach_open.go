@@ -1,0 +1,147 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+func armed(ctx context.Context, s site) (string, error) {
+	source, _, err := s.named(s.step.Source)
+	if err != nil {
+		return "", err
+	}
+	server, facts, err := s.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if facts.Link == nil || facts.Link.SourceAddr != source.Addr() {
+		return "", fmt.Errorf("%s does not follow %s", s.step.Server, source.Name)
+	}
+	if facts.ReplicaSemiSync && facts.Link.IO != topology.Off {
+		return "", nil
+	}
+	return "", setReplicaSemiSync(ctx, server, facts, true)
+}
+
+// released lets go the commits that the present ackers had received before they
+// became ackers. A master where nothing waits is left alone.
+func released(ctx context.Context, s site) (string, error) {
+	server, facts, err := s.look(ctx)
+	if err != nil || !facts.Open() || facts.Source.Waiting == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d commits waited", facts.Source.Waiting), server.Nudge(ctx)
+}
+
+func disarmed(ctx context.Context, s site) (string, error) {
+	server, facts, err := s.look(ctx)
+	if err != nil || !facts.ReplicaSemiSync {
+		return "", err
+	}
+	return "", setReplicaSemiSync(ctx, server, facts, false)
+}
+
+// setReplicaSemiSync changes what the server offers while its IO thread is off,
+// so that the flag always tells what the connection has: a leader that dies in
+// between leaves a receiver that is off, not one that looks disarmed and
+// acknowledges. The SQL thread goes on, so the relay log is never at risk.
+func setReplicaSemiSync(ctx context.Context, server Server, facts topology.Facts, on bool) error {
+	if facts.Link != nil {
+		if err := server.StopReceiver(ctx); err != nil {
+			return err
+		}
+	}
+	if err := server.SetReplicaSemiSync(ctx, on); err != nil || facts.Link == nil {
+		return err
+	}
+	return server.StartReceiver(ctx)
+}
+
+// closed is the heart of a switchover: from here to writable nobody can write.
+func closed(ctx context.Context, s site) (string, error) {
+	old, err := s.subject()
+	if err != nil {
+		return "", err
+	}
+	_, target, err := s.named(s.step.Source)
+	if err != nil {
+		return "", err
+	}
+	if err := old.SetSuperReadOnly(ctx, true); err != nil {
+		return "", err
+	}
+	facts, err := old.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := target.WaitExecuted(ctx, facts.Executed, handoverPatience); err != nil {
+		return "", fmt.Errorf("%s catching up: %w", s.step.Source, err)
+	}
+	s.proved(facts.Executed)
+	return "", nil
+}
+
+func caughtUp(ctx context.Context, s site) (string, error) {
+	server, err := s.subject()
+	if err != nil {
+		return "", err
+	}
+	_, source, err := s.named(s.step.Source)
+	if err != nil {
+		return "", err
+	}
+	facts, err := source.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	return "", server.WaitExecuted(ctx, facts.Executed, catchUpPatience)
+}
+
+func writable(ctx context.Context, s site) (string, error) {
+	server, facts, err := s.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	wait := s.chain.Policy.Durability == topology.SemiSync
+	if facts.Source.Enabled != wait || (wait && !facts.Source.On) {
+		if err := server.SetSourceSemiSync(ctx, wait); err != nil {
+			return "", err
+		}
+	}
+	if facts.Offline {
+		if err := server.SetOffline(ctx, false); err != nil {
+			return "", err
+		}
+	}
+	if !facts.SuperReadOnly && !facts.ReadOnly {
+		return "was open", nil
+	}
+	return "", server.SetSuperReadOnly(ctx, false)
+}
+
+func published(ctx context.Context, s site) (string, error) {
+	return "", s.Publish(ctx, s.chain.Product)
+}
+
+func detached(ctx context.Context, s site) (string, error) {
+	server, facts, err := s.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if facts.Link != nil { // before the flag changes, as in setReplicaSemiSync
+		if err := server.StopReceiver(ctx); err != nil {
+			return "", err
+		}
+	}
+	if facts.ReplicaSemiSync {
+		if err := server.SetReplicaSemiSync(ctx, false); err != nil {
+			return "", err
+		}
+	}
+	if facts.Link == nil {
+		return "", nil
+	}
+	return "", server.ForgetSource(ctx)
+}

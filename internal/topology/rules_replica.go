@@ -1,0 +1,136 @@
+package topology
+
+import (
+	"fmt"
+)
+
+// errantAt are the transactions that a replica holds and the master does not.
+// What the master itself originated is never errant: an asynchronous replica
+// receives it before the master shows it as committed.
+func (p *Picture) errantAt(s *seen) GTIDSet {
+	mf := p.masterFacts()
+	if mf == nil || !s.up() {
+		return GTIDSet{}
+	}
+	facts := p.factsBeforeMaster(s)
+	if facts == nil {
+		return GTIDSet{}
+	}
+	return facts.Executed.WithoutServer(mf.UUID).Minus(mf.Executed)
+}
+
+func serverErrant(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		if s.Name == p.master.Name || p.rests("server-errant", s.Name) {
+			continue
+		}
+		if s.Standing == Quarantined {
+			if f := p.seen[s.Name].facts; p.seen[s.Name].up() && f != nil && f.ReplicaSemiSync {
+				return found{server: s.Name, why: fmt.Sprintf("%s is quarantined and still offers acknowledgements", s.Name)}, true
+			}
+			continue
+		}
+		if errant := p.errantAt(p.seen[s.Name]); !errant.Empty() {
+			return found{server: s.Name, errant: errant, why: fmt.Sprintf("%s holds %d transactions that master %s never had: %s", s.Name, errant.Count(), p.master.Name, errant)}, true
+		}
+	}
+	return found{}, false
+}
+
+func serverReturned(p *Picture) (found, bool) {
+	if p.masterFacts() == nil {
+		return found{}, false
+	}
+	for _, s := range p.Chain.Servers {
+		seen := p.seen[s.Name]
+		if s.Standing != Out || !seen.up() || seen.facts == nil || seen.facts.Open() || p.rests("server-returned", s.Name) {
+			continue
+		}
+		if p.factsBeforeMaster(seen) == nil {
+			continue
+		}
+		return found{server: s.Name, why: fmt.Sprintf("%s is back and holds nothing that master %s lacks", s.Name, p.master.Name)}, true
+	}
+	return found{}, false
+}
+
+func replicaAstray(p *Picture) (found, bool) {
+	if p.masterFacts() == nil {
+		return found{}, false
+	}
+	for _, s := range p.Chain.Servers {
+		seen := p.seen[s.Name]
+		if s.Standing != In || s.Name == p.master.Name || !seen.up() || seen.facts == nil || p.rests("replica-astray", s.Name) {
+			continue
+		}
+		source := p.SourceFor(s.Name)
+		if why := astray(seen.facts, source, p.Chain.MayAckUnder(s.Name, source.Name)); why != "" {
+			return found{server: s.Name, why: s.Name + " " + why}, true
+		}
+	}
+	return found{}, false
+}
+
+// SourceFor is the server that the named one should replicate from now: while
+// its proper source is away, the master.
+func (p *Picture) SourceFor(name string) Server {
+	source, _ := p.Chain.Server(p.Chain.SourceOf(name))
+	if s := p.seen[source.Name]; s != nil && s.missed() >= p.quorum() && s.unanswered >= p.Chain.Policy.DeadAfter {
+		return p.master
+	}
+	return source
+}
+
+func astray(f *Facts, source Server, mayAck bool) string {
+	switch {
+	case f.Link == nil:
+		return "has no source, should follow " + source.Name
+	case f.Link.SourceAddr != source.Addr():
+		return fmt.Sprintf("follows %s, should follow %s (%s)", f.Link.SourceAddr, source.Name, source.Addr())
+	case f.Link.IO == Off:
+		return "does not receive from " + source.Name
+	case f.Link.SQL == Off && f.Link.SQLError == "":
+		return "receives but does not apply"
+	case !f.Link.AutoPosition:
+		return "follows without auto-position"
+	case f.Offline:
+		return "is in offline mode"
+	case f.ReplicaSemiSync != mayAck && mayAck:
+		return "should offer acknowledgements"
+	case f.ReplicaSemiSync != mayAck:
+		return "offers acknowledgements and should not"
+	}
+	return ""
+}
+
+func replicaBroken(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		seen := p.seen[s.Name]
+		if seen.up() && seen.facts != nil && seen.facts.Link != nil && seen.facts.Link.SQLError != "" {
+			return found{server: s.Name, why: fmt.Sprintf("%s: %s", s.Name, seen.facts.Link.SQLError)}, true
+		}
+	}
+	return found{}, false
+}
+
+func serverMissing(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		seen := p.seen[s.Name]
+		if s.Standing == Quarantined {
+			return found{server: s.Name, why: fmt.Sprintf("%s is quarantined: %s", s.Name, s.Why)}, true
+		}
+		if !seen.up() {
+			return found{server: s.Name, why: fmt.Sprintf("%s (%s) is %s: %s", s.Name, s.Seat, seen.contacts(p.Watchers), seen.lastErr)}, true
+		}
+	}
+	return found{}, false
+}
+
+func factsMissing(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		if seen := p.seen[s.Name]; seen.up() && seen.facts == nil {
+			return found{server: s.Name, why: s.Name + " has not been looked at since the chain was last changed"}, true
+		}
+	}
+	return found{}, false
+}
