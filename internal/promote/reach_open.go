@@ -43,17 +43,18 @@ func disarmed(ctx context.Context, s site) (string, error) {
 	return "", setReplicaSemiSync(ctx, server, facts, false)
 }
 
-// setReplicaSemiSync changes what the server offers while its IO thread is off,
-// so that the flag always tells what the connection has: a leader that dies in
-// between leaves a receiver that is off, not one that looks disarmed and
-// acknowledges. The SQL thread goes on, so the relay log is never at risk.
+// setReplicaSemiSync changes what the server offers, and reconnects its IO thread
+// to make it count. The receiver stops first: were the step broken off in
+// between, a flag that says one thing over a connection that does the other
+// would be taken for done. The SQL thread goes on, so the relay log is never at risk.
 func setReplicaSemiSync(ctx context.Context, server Server, facts topology.Facts, on bool) error {
-	if facts.Link != nil {
-		if err := server.StopReceiver(ctx); err != nil {
-			return err
-		}
+	if facts.Link == nil {
+		return server.SetReplicaSemiSync(ctx, on)
 	}
-	if err := server.SetReplicaSemiSync(ctx, on); err != nil || facts.Link == nil {
+	if err := server.StopReceiver(ctx); err != nil {
+		return err
+	}
+	if err := server.SetReplicaSemiSync(ctx, on); err != nil {
 		return err
 	}
 	return server.StartReceiver(ctx)
