@@ -62,9 +62,10 @@ func planFailover(p *topology.Picture, v topology.Verdict) Plan {
 		}
 	}
 	var steps []Step
-	for _, acker := range chain.Ackers {
-		if acker != old {
-			steps = append(steps, Step{Goal: Revoked, Server: acker, Others: orphans})
+	// The target too when it does not acknowledge: a thawed master must not go on feeding it.
+	for _, server := range union(chain.Ackers, target.Name) {
+		if server != old {
+			steps = append(steps, Step{Goal: Revoked, Server: server, Others: orphans})
 		}
 	}
 	steps = append(steps,

@@ -1,0 +1,130 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// fakeProbe answers as it is told to.
+type fakeProbe struct {
+	mu      sync.Mutex
+	contact topology.Contact
+	looks   int
+	closed  bool
+}
+
+func (f *fakeProbe) be(contact topology.Contact) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.contact = contact
+}
+
+func (f *fakeProbe) Ping(ctx context.Context) (topology.Contact, error) {
+	f.mu.Lock()
+	contact := f.contact
+	f.mu.Unlock()
+	switch contact {
+	case topology.Answered:
+		return contact, nil
+	case topology.Silent: // it answers when the deadline does
+		<-ctx.Done()
+	}
+	return contact, errors.New(string(contact))
+}
+
+func (f *fakeProbe) Look(context.Context) (topology.Facts, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looks++
+	return topology.Facts{UUID: "u"}, nil
+}
+
+func (f *fakeProbe) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	return nil
+}
+
+// watching runs a sighter in a bubble of its own time.
+func watching(t *testing.T, test func(t *testing.T, s *sighter, probe *fakeProbe, changes func() int)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		probe := &fakeProbe{contact: topology.Answered}
+		var mu sync.Mutex
+		changed := 0
+		s := newSighter(topology.Server{Name: "a"}, probe, 250*time.Millisecond, func() { mu.Lock(); changed++; mu.Unlock() })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); s.run(ctx) }()
+		synctest.Wait()
+		test(t, s, probe, func() int { mu.Lock(); defer mu.Unlock(); return changed })
+		cancel()
+		<-done
+		assert.True(t, probe.closed)
+	})
+}
+
+func TestAServerThatAnswersIsLookedAtEverySecond(t *testing.T) {
+	watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, changes func() int) {
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		got := s.sighting()
+		assert.Equal(t, topology.Answered, got.Contact)
+		require.NotNil(t, got.Facts)
+		assert.LessOrEqual(t, got.FactsAge, topology.Duration(1300*time.Millisecond))
+		assert.InDelta(t, 9, probe.looks, 3, "not at every ping")
+		assert.Equal(t, 1, changes())
+	})
+}
+
+func TestSilenceCountsFromTheFirstPingThatWasNotAnswered(t *testing.T) {
+	watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, _ func() int) {
+		time.Sleep(time.Second)
+		probe.be(topology.Silent)
+		frozen := time.Now()
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		got := s.sighting()
+		assert.Equal(t, topology.Silent, got.Contact)
+		age := time.Since(frozen)
+		assert.LessOrEqual(t, got.Unanswered.Std(), age)
+		assert.Greater(t, got.Unanswered.Std(), age-300*time.Millisecond)
+		probe.be(topology.Answered)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		assert.Zero(t, s.sighting().Unanswered)
+	})
+}
+
+func TestARefusalIsKnownWithinOneInterval(t *testing.T) {
+	watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, changes func() int) {
+		probe.be(topology.Refused)
+		time.Sleep(300 * time.Millisecond)
+		synctest.Wait()
+		assert.Equal(t, topology.Refused, s.sighting().Contact)
+		assert.Equal(t, 2, changes(), "the leader is woken at once")
+	})
+}
+
+func TestAFreshLookIsOfNowAndNeverWaitsForTheDead(t *testing.T) {
+	watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, _ func() int) {
+		time.Sleep(400 * time.Millisecond)
+		s.ask(t.Context())
+		assert.Zero(t, s.sighting().FactsAge)
+		probe.be(topology.Silent)
+		time.Sleep(2 * time.Second)
+		asked := time.Now()
+		s.ask(t.Context())
+		assert.Zero(t, time.Since(asked))
+	})
+}
