@@ -12,6 +12,7 @@ const (
 	BreakRevoke   = "revoke"   // open without revoking the ackers
 	BreakDrain    = "drain"    // open with a relay log that is not executed
 	BreakFeed     = "feed"     // open without what other survivors have
+	BreakFloor    = "floor"    // forget what a new master was proved to hold
 	BreakProof    = "proof"    // take servers in without comparing their sets
 	BreakTimeout  = "timeout"  // acknowledge after a second without a receipt
 	BreakAckers   = "ackers"   // let a server acknowledge before the journal says so

@@ -17,6 +17,7 @@ func TestBrokenProtectionsAreSeen(t *testing.T) {
 		{BreakRevoke, ""},
 		{BreakDrain, ""},
 		{BreakFeed, "one link cut + master killed + candidate killed"},
+		{BreakFloor, "all killed + server killed in a promotion"},
 		{BreakProof, ""},
 		{BreakTimeout, ""},
 		{BreakAckers, ""},

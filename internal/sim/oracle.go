@@ -17,6 +17,7 @@ type oracle struct {
 	plans    map[uint64]bool
 	standing map[string]topology.Standing
 	hands    bool // a person opened a server
+	changes  int  // of plans, in the journal
 	// harmless says that nothing in the run is a reason to promote.
 	harmless bool
 }
@@ -148,6 +149,9 @@ func (w *World) committed(c journal.Command, err error) {
 	if err != nil {
 		w.say("refused: %v", err)
 		return
+	}
+	if c.Accept != nil || c.Done != nil || c.Abort != nil || c.Supersede != nil {
+		w.oracle.changes++
 	}
 	switch {
 	case c.Accept != nil:

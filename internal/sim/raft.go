@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/topology"
 )
 
 // raft puts the commands of the watchers in order, and lets at most one of them
@@ -78,6 +79,11 @@ func (r *raft) propose(p *proposal) {
 	if p.c.Accept != nil && r.w.opts.Break != "" {
 		weakened := r.w.opts.weaken(*p.c.Accept)
 		p.c.Accept = &weakened
+	}
+	if p.c.Done != nil && r.w.opts.Break == BreakFloor {
+		done := *p.c.Done
+		done.Note.HighWater = topology.GTIDSet{}
+		p.c.Done = &done
 	}
 	r.flight = append(r.flight, p)
 	r.w.after(r.w.between(time.Millisecond, 8*time.Millisecond), func() {

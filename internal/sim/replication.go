@@ -43,6 +43,8 @@ type conn struct {
 	since           time.Duration
 	stalled         time.Duration // since when nothing arrives, -1 while it does
 	arrives         time.Duration // the latest arrival: events keep their order
+	slow            []txn         // what a slow wire still holds
+	slowAt          []int         // and its places in the source's binlog
 }
 
 // follow makes a new link and forgets the old one, relay log and all.
@@ -150,13 +152,41 @@ func (c *conn) send() {
 			continue
 		}
 		pos := c.sent
-		c.arrives = max(c.arrives+1+c.replica.slowWire, w.now+w.latency()+c.replica.slowWire)
-		w.after(c.arrives-w.now, func() {
-			if c.open {
-				c.replica.receive(func() { c.arrive(t, pos) })
+		if c.replica.slowWire > 0 || len(c.slow) > 0 {
+			c.slow = append(c.slow, t)
+			c.slowAt = append(c.slowAt, pos)
+			if len(c.slow) == 1 {
+				c.crawl()
 			}
-		})
+			continue
+		}
+		c.deliver(t, pos)
 	}
+}
+
+func (c *conn) deliver(t txn, pos int) {
+	w := c.source.w
+	c.arrives = max(c.arrives+1, w.now+w.latency())
+	w.after(c.arrives-w.now, func() {
+		if c.open {
+			c.replica.receive(func() { c.arrive(t, pos) })
+		}
+	})
+}
+
+// crawl delivers one after the other while the wire is slow, then all at once.
+func (c *conn) crawl() {
+	w := c.source.w
+	w.after(min(c.replica.slowWire, 400*time.Millisecond), func() {
+		for len(c.slow) > 0 && c.open {
+			c.deliver(c.slow[0], c.slowAt[0])
+			c.slow, c.slowAt = c.slow[1:], c.slowAt[1:]
+			if c.replica.slowWire > 0 && len(c.slow) > 0 {
+				c.crawl()
+				return
+			}
+		}
+	})
 }
 
 // arrive writes a transaction to the relay log and acknowledges it when armed.

@@ -107,13 +107,13 @@ func (w *World) finish(sc *scenario) {
 }
 
 // staysAtRest lets everything arrive that is on its way, the store and the web
-// servers catch up, and says whether no plan was needed meanwhile.
+// servers catch up, and says whether no plan was at work meanwhile.
 func (w *World) staysAtRest() bool {
-	plans := w.stats.Plans
+	changes := w.oracle.changes
 	w.quiet = true
 	w.run(w.now + 3500*time.Millisecond)
 	well, _ := w.atRest()
-	if well && w.stats.Plans == plans {
+	if well && w.oracle.changes == changes {
 		return true
 	}
 	w.quiet = false
