@@ -66,7 +66,7 @@ func (w *web) run(ctx context.Context) error {
 	defer stop()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	if err := os.WriteFile(w.pidFile, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+	if err := os.WriteFile(w.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(w.ledgerPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)

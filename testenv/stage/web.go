@@ -88,7 +88,7 @@ cacheDir: %q
 targets:
   - template: %q
     path: %q
-    reload: kill -HUP $(cat %s)
+    reload: read -r pid < %s && kill -HUP "$pid"
 `, s.StoreURL(), strings.Join(endpoints, ", "), s.path("publish.pub"), s.path("ca.pem"), s.path("follower.pem"), s.path("follower.key"),
 		filepath.Join(dir, "cache"), filepath.Join(dir, "db.json.tmpl"), filepath.Join(dir, "db.json"), filepath.Join(dir, "web.pid"))
 	for file, content := range map[string]string{"follow.yaml": follow, "db.json.tmpl": fmt.Sprintf(webTemplate, s.Product)} {
