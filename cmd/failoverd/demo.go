@@ -50,7 +50,7 @@ code is 1 when a promise was broken. Scripts: ` + strings.Join(scriptNames(), ",
 			say := func(text string) { fmt.Fprintf(os.Stderr, "%5.1fs  %s\n", time.Since(start).Seconds(), text) }
 			s, err := stage.New(ctx, stage.Options{Binary: binary, Dir: dir, Progress: say,
 				Policy: []string{"holdDown: 10s"}, // an audience freezes a second master sooner than an operator would
-				Chain: testenv.Options{Network: testenv.Network(network), Relaxed: relaxed, Dir: chainDir(dir)}})
+				Chain:  testenv.Options{Network: testenv.Network(network), Relaxed: relaxed, Dir: chainDir(dir)}})
 			if err != nil {
 				return demoFailed(ctx, err)
 			}

@@ -6,8 +6,8 @@ import (
 	"github.com/failoverd/failoverd/internal/journal"
 )
 
-// machine is the raft state machine: a thin cover over the journal's state.
-type machine struct {
+// Machine is the raft state machine: a thin cover over the journal's state.
+type Machine struct {
 	// published is called with every new head, in order.
 	published func(journal.Head)
 	// moved is called after every change.
@@ -17,12 +17,12 @@ type machine struct {
 	state *journal.State
 }
 
-func newMachine(published func(journal.Head), moved func()) *machine {
-	return &machine{state: journal.New(), published: published, moved: moved}
+func newMachine(published func(journal.Head), moved func()) *Machine {
+	return &Machine{state: journal.New(), published: published, moved: moved}
 }
 
 // Apply implements cluster.Machine.
-func (m *machine) Apply(index uint64, command []byte) any {
+func (m *Machine) Apply(index uint64, command []byte) any {
 	m.mu.Lock()
 	version := m.state.Head.Version
 	err := m.state.Apply(index, command)
@@ -39,14 +39,14 @@ func (m *machine) Apply(index uint64, command []byte) any {
 }
 
 // Snapshot implements cluster.Machine.
-func (m *machine) Snapshot() ([]byte, error) {
+func (m *Machine) Snapshot() ([]byte, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.state.Encode()
 }
 
 // Restore implements cluster.Machine.
-func (m *machine) Restore(snapshot []byte) error {
+func (m *Machine) Restore(snapshot []byte) error {
 	state, err := journal.Decode(snapshot)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (m *machine) Restore(snapshot []byte) error {
 
 // product returns a copy. The journal replaces what a product points to and never
 // changes it in place, so the copy is the reader's own.
-func (m *machine) product(name string) (journal.Product, bool) {
+func (m *Machine) product(name string) (journal.Product, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	p, ok := m.state.Products[name]
@@ -74,7 +74,7 @@ func (m *machine) product(name string) (journal.Product, bool) {
 }
 
 // view returns a copy of the whole state, for the same reason a shallow one.
-func (m *machine) view() *journal.State {
+func (m *Machine) view() *journal.State {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	out := *m.state

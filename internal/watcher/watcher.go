@@ -55,7 +55,7 @@ type Config struct {
 type Watcher struct {
 	cfg       Config
 	log       hclog.Logger
-	machine   *machine
+	machine   *Machine
 	scouts    *scouts
 	feed      *publish.Feed
 	publisher Publisher
@@ -93,7 +93,7 @@ func New(cfg Config) *Watcher {
 }
 
 // Machine is the raft state machine of this watcher.
-func (w *Watcher) Machine() *machine { return w.machine } //nolint:revive // cluster.Machine is what callers see
+func (w *Watcher) Machine() *Machine { return w.machine }
 
 // Feed serves the newest published document to followers.
 func (w *Watcher) Feed() *publish.Feed { return w.feed }
