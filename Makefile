@@ -32,10 +32,10 @@ demo: build ## a whole deployment on this machine, to break (fetches MySQL on th
 test: check ## everything: format, vet, all tests with real MySQL, and 10,000 simulated worlds
 	@[ -n '$(RACE)' ] || echo 'no C compiler: without the race detector'
 	real=$$($(REAL)); failed=0; \
-	FAILOVERD_SIM_SEEDS=300 $(GO) test $(RACE) -timeout 15m $$($(GO) list ./... | grep -vxF "$$real") || failed=1; \
+	FAILOVERD_SIM_SEEDS=100 $(GO) test $(RACE) -timeout 15m $$($(GO) list ./... | grep -vxF "$$real") || failed=1; \
 	$(GO) test $(RACE) -p 1 -timeout 15m $$real || failed=1; \
 	exit $$failed
-	$(GO) test ./internal/sim -run '^TestSeeds$$' -timeout 30m -v -seeds=10000
+	$(GO) test $(RACE) ./internal/sim -run '^TestSeeds$$' -timeout 30m -v -seeds=10000
 
 test-short: ## what needs no MySQL, without the race detector: a minute
 	$(GO) test -short $$($(GO) list ./... | grep -v '/testenv$$')

@@ -126,12 +126,6 @@ func (p *proc) pause() {
 	}
 }
 
-func (p *proc) sleep(d time.Duration) {
-	ticket := p.ticket()
-	p.clock.after(d, func() { p.wake(ticket) })
-	p.pause()
-}
-
 // wake lets the process go on if it still waits with this ticket.
 func (p *proc) wake(ticket int) {
 	if p.ended || ticket != p.waits {

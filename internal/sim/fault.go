@@ -192,15 +192,6 @@ var faults = []fault{
 	{"switchover", true, func(w *World) func() { w.switchover(); return nil }},
 }
 
-// FaultNames are the names of all faults.
-func FaultNames() []string {
-	var out []string
-	for _, f := range faults {
-		out = append(out, f.name)
-	}
-	return out
-}
-
 // masterNow is the master as the journal has it.
 func (w *World) masterNow() *server { return w.byName(w.product().Chain.Master()) }
 

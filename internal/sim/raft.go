@@ -22,7 +22,6 @@ type raft struct {
 	leader *scout
 	termNo int
 	flight []*proposal
-	vote   int // counts the elections under way
 	voting bool
 }
 
