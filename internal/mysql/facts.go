@@ -71,6 +71,7 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 	f.Source.On = semiSync["rpl_semi_sync_source_status"] == "ON"
 	f.Source.Clients, _ = strconv.Atoi(semiSync["rpl_semi_sync_source_clients"])
 	f.Source.Waiting, _ = strconv.Atoi(semiSync["rpl_semi_sync_source_wait_sessions"])
+	f.Source.Acks, _ = strconv.Atoi(f.Settings["rpl_semi_sync_source_wait_for_replica_count"])
 	f.ReplicaSemiSync = f.Settings["rpl_semi_sync_replica_enabled"] == "ON"
 	if !host.Valid || host.String == "" {
 		return f, nil

@@ -131,7 +131,7 @@ func world(t *testing.T) servertest.World {
 	require.NoError(t, cc.server.Follow(ctx, b.Place()))
 	require.NoError(t, b.mysqld.AwaitReplicating(ctx))
 	require.NoError(t, cc.mysqld.AwaitReplicating(ctx))
-	require.NoError(t, a.server.SetSourceSemiSync(ctx, true))
+	require.NoError(t, a.server.SetSourceSemiSync(ctx, 1))
 	require.Eventually(t, func() bool {
 		facts, err := a.server.Look(ctx)
 		return err == nil && facts.Source.Clients == 1

@@ -174,10 +174,10 @@ func (s *Server) SetOffline(ctx context.Context, on bool) error {
 }
 
 // SetSourceSemiSync implements promote.Server.
-func (s *Server) SetSourceSemiSync(ctx context.Context, on bool) error {
-	statement := sourceSemiSyncOffSQL
+func (s *Server) SetSourceSemiSync(ctx context.Context, acks int) error {
+	statement, on := sourceSemiSyncOffSQL, acks > 0
 	if on {
-		statement = sourceSemiSyncOnSQL
+		statement = fmt.Sprintf(sourceSemiSyncOnSQL, acks)
 	}
 	err := s.exec(ctx, "set semi-sync source", statement)
 	if serverNumber(err) == errUnknownVariable {
@@ -216,6 +216,14 @@ const (
 	mendSourcePlugin  = "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'"
 	mendReplicaPlugin = "INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'"
 )
+
+// Clone implements promote.Server.
+func (s *Server) Clone(context.Context, topology.Server) error {
+	return errors.New("clone: not there yet")
+}
+
+// WakeEvents implements promote.Server.
+func (s *Server) WakeEvents(context.Context) (int, error) { return 0, nil }
 
 // KillOlderSessions implements promote.Server. It returns when the sessions are
 // gone, and ErrNotYet when one is still ending after the bound.

@@ -100,11 +100,11 @@ WHERE a.CHANNEL_NAME = ''`
 	offlineSQL = `SET GLOBAL offline_mode = ON`
 	onlineSQL  = `SET GLOBAL offline_mode = OFF`
 
-	// Semi-sync, source side: one acknowledgement per commit, before the commit is
+	// Semi-sync, source side: so many acknowledgements per commit, before the commit is
 	// visible, for as long as it takes (1e9 ms are 11 days). The variables exist
 	// once the plugin is installed. 8.0.26. Privilege: SYSTEM_VARIABLES_ADMIN.
 	sourceSemiSyncOnSQL = `SET GLOBAL rpl_semi_sync_source_timeout = 1000000000,
- GLOBAL rpl_semi_sync_source_wait_for_replica_count = 1, GLOBAL rpl_semi_sync_source_wait_no_replica = ON,
+ GLOBAL rpl_semi_sync_source_wait_for_replica_count = %d, GLOBAL rpl_semi_sync_source_wait_no_replica = ON,
  GLOBAL rpl_semi_sync_source_wait_point = AFTER_SYNC, GLOBAL rpl_semi_sync_source_enabled = ON`
 	sourceSemiSyncOffSQL = `SET GLOBAL rpl_semi_sync_source_enabled = OFF`
 

@@ -27,7 +27,7 @@ func following(ctx context.Context, s site) (string, error) {
 		}
 	}
 	if facts.Source.Enabled { // else its own applier would wait for acknowledgements
-		if err := server.SetSourceSemiSync(ctx, false); err != nil {
+		if err := server.SetSourceSemiSync(ctx, 0); err != nil {
 			return "", err
 		}
 	}
@@ -111,7 +111,7 @@ func fenced(ctx context.Context, s site) (string, error) {
 	}
 	for _, do := range []func() error{
 		func() error { return server.SetOffline(ctx, true) },
-		func() error { return server.SetSourceSemiSync(ctx, false) },
+		func() error { return server.SetSourceSemiSync(ctx, 0) },
 		func() error { return server.SetSuperReadOnly(ctx, true) },
 		func() error { return server.SetOffline(ctx, false) },
 	} {

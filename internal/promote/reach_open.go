@@ -105,9 +105,9 @@ func writable(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	wait := s.chain.Policy.Durability == topology.SemiSync
-	if facts.Source.Enabled != wait || (wait && !facts.Source.On) {
-		if err := server.SetSourceSemiSync(ctx, wait); err != nil {
+	acks := s.acks()
+	if facts.Source.Enabled != (acks > 0) || (acks > 0 && (!facts.Source.On || facts.Source.Acks != acks)) {
+		if err := server.SetSourceSemiSync(ctx, acks); err != nil {
 			return "", err
 		}
 	}
@@ -120,6 +120,15 @@ func writable(ctx context.Context, s site) (string, error) {
 		return "was open", nil
 	}
 	return "", server.SetSuperReadOnly(ctx, false)
+}
+
+// acks is how many acknowledgements the master of the chain waits for, once this plan is done.
+func (s site) acks() int {
+	chain := s.chain
+	if s.plan.After != nil && s.step.Server == s.plan.Target {
+		chain = *s.plan.After
+	}
+	return chain.AcksNeeded()
 }
 
 func published(ctx context.Context, s site) (string, error) {

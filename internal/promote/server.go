@@ -38,9 +38,9 @@ type Server interface {
 	// SetOffline turns offline mode on (every ordinary client, and the replicas'
 	// dump threads, lose their connections) or off.
 	SetOffline(ctx context.Context, on bool) error
-	// SetSourceSemiSync makes the server wait for one acknowledgement per commit
-	// with no time limit (AFTER_SYNC, wait-no-replica), or stop waiting.
-	SetSourceSemiSync(ctx context.Context, on bool) error
+	// SetSourceSemiSync makes the server wait for this many acknowledgements per
+	// commit with no time limit (AFTER_SYNC, wait-no-replica), or stop waiting at 0.
+	SetSourceSemiSync(ctx context.Context, acks int) error
 	// SetReplicaSemiSync offers acknowledgements at the next StartReceiver, or stops offering.
 	SetReplicaSemiSync(ctx context.Context, on bool) error
 	// WaitExecuted waits until every transaction of set is executed. It returns
@@ -51,6 +51,14 @@ type Server interface {
 	// commits that it had received before: those wait until a later one is
 	// acknowledged, and then are let go with it.
 	Nudge(ctx context.Context) error
+	// Clone replaces all data of the server by a copy of the donor's, and restarts
+	// it. It returns nil once the order is under way or if one is already; how far
+	// it is shows in Look, and the server is away while it restarts. Whatever it
+	// held is lost.
+	Clone(ctx context.Context, donor topology.Server) error
+	// WakeEvents lets the scheduled events run that were asleep because they came
+	// by replication, and returns how many. The replicas follow by replication.
+	WakeEvents(ctx context.Context) (int, error)
 	// KillOlderSessions ends every other session of failoverd's control account,
 	// so that no statement of an earlier leader takes effect later.
 	KillOlderSessions(ctx context.Context) error
@@ -69,4 +77,11 @@ type World interface {
 	// Publish makes the chain known to the outside. It returns when watchers can
 	// tell followers; the object store catches up by itself when it is away.
 	Publish(ctx context.Context, product string) error
+	// Save keeps transactions of a server's binary log outside of it, in the
+	// object store, and returns where. It may be repeated; what is saved is not saved twice.
+	Save(ctx context.Context, product string, s topology.Server, set topology.GTIDSet) (where string, err error)
 }
+
+// ErrUnderway is wrapped when a goal takes longer than a try and nothing is
+// wrong: the step is tried again, and other repairs may go first.
+var ErrUnderway = errors.New("under way")

@@ -285,9 +285,9 @@ func (c *control) SetOffline(ctx context.Context, on bool) error {
 }
 
 // SetSourceSemiSync implements promote.Server.
-func (c *control) SetSourceSemiSync(ctx context.Context, on bool) error {
-	return c.change(ctx, onOff("source semi-sync", on), func(r *request) {
-		c.s.setSourceSync(on)
+func (c *control) SetSourceSemiSync(ctx context.Context, acks int) error {
+	return c.change(ctx, onOff("source semi-sync", acks > 0), func(r *request) {
+		c.s.setSourceSync(acks > 0)
 		r.reply(nil)
 	})
 }
@@ -375,6 +375,14 @@ func (s *server) waitExecuted(want vec, atMost time.Duration, done func(error)) 
 		})
 	}
 }
+
+// Clone implements promote.Server.
+func (c *control) Clone(context.Context, topology.Server) error {
+	return errors.New("the fake server cannot clone yet")
+}
+
+// WakeEvents implements promote.Server.
+func (c *control) WakeEvents(context.Context) (int, error) { return 0, nil }
 
 // KillOlderSessions implements promote.Server.
 func (c *control) KillOlderSessions(ctx context.Context) error {

@@ -247,7 +247,7 @@ func (s *server) facts() *topology.Facts {
 	f := topology.Facts{
 		UUID: uuids[s.id], Version: "9.7.4", ServerID: uint32(s.id + 1), ReadOnly: s.closed, SuperReadOnly: s.closed, Offline: s.offline,
 		Executed: s.executedSet.gtids(s.executed, vec{}), ReplicaSemiSync: s.replicaSync,
-		Source: topology.SourceSemiSync{Installed: true, Enabled: s.sourceSync, On: s.sourceSync, Clients: clients, Waiting: len(s.waiting)},
+		Source: topology.SourceSemiSync{Installed: true, Enabled: s.sourceSync, On: s.sourceSync, Clients: clients, Waiting: len(s.waiting), Acks: 1},
 	}
 	if s.w.opts.Break == BreakProof && s.w.raft != nil {
 		f.Executed = s.executed.common(s.w.masterNow().logged).gtids(vec{})

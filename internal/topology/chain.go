@@ -31,6 +31,8 @@ const (
 	Out Standing = "out"
 	// Quarantined means its proof failed: it holds transactions the chain does not.
 	Quarantined Standing = "quarantined"
+	// Maintenance means that a person took it out of rotation, for a while or until further notice.
+	Maintenance Standing = "maintenance"
 )
 
 // Server is one MySQL server of a chain.
@@ -43,6 +45,8 @@ type Server struct {
 	Standing Standing `json:"standing,omitempty" yaml:"-"`
 	// Why says what made the server leave rotation; empty while it is in.
 	Why string `json:"why,omitempty" yaml:"-"`
+	// Until is when maintenance ends by itself; zero: when somebody ends it.
+	Until time.Time `json:"until,omitzero" yaml:"-"`
 	// UUID is the server's server_uuid as last seen, for the published file.
 	UUID string `json:"uuid,omitempty" yaml:"-"`
 }
@@ -70,9 +74,34 @@ const (
 	Async Durability = "async"
 )
 
+// Rebuild says what becomes of a server whose data must be replaced by a copy of another's.
+type Rebuild string
+
+const (
+	// RebuildAuto replaces the data once its errant transactions are saved.
+	RebuildAuto Rebuild = "auto"
+	// RebuildAsk waits for somebody to ask for it.
+	RebuildAsk Rebuild = "ask"
+	// RebuildNever leaves it to people, and refuses to.
+	RebuildNever Rebuild = "never"
+)
+
 // Policy is what an operator may tune for one product.
 type Policy struct {
 	Durability Durability `json:"durability" yaml:"durability"`
+	// Ackers are the seats whose servers acknowledge, Acks how many of them the
+	// master waits for. When fewer can, it waits for those that there are, at least one.
+	Ackers []Seat `json:"ackers,omitempty" yaml:"ackers"`
+	Acks   int    `json:"acks,omitempty" yaml:"acks"`
+	// Rebuild says what becomes of a server in quarantine.
+	Rebuild Rebuild `json:"rebuild,omitempty" yaml:"rebuild"`
+	// WriteProbe is the time between two commits of each watcher to a heartbeat
+	// row at the master; 0 means that nothing is written. Without it a master that
+	// answers queries and commits nothing is not found out.
+	WriteProbe Duration `json:"writeProbe,omitempty" yaml:"writeProbe"`
+	// HangAfter is how long the write probes of a majority must go without a
+	// commit, while nobody waits for an acknowledgement, to count as death.
+	HangAfter Duration `json:"hangAfter,omitempty" yaml:"hangAfter"`
 	// DeadAfter is how long the master must leave every probe unanswered before
 	// silence counts as death. A freeze shorter than this moves nothing.
 	DeadAfter Duration `json:"deadAfter" yaml:"deadAfter"`
@@ -89,6 +118,10 @@ type Policy struct {
 func DefaultPolicy() Policy {
 	return Policy{
 		Durability:    SemiSync,
+		Ackers:        []Seat{Candidate},
+		Acks:          1,
+		Rebuild:       RebuildAuto,
+		HangAfter:     Duration(10 * time.Second),
 		DeadAfter:     Duration(2500 * time.Millisecond),
 		LinkDeadAfter: Duration(2 * time.Second),
 		HoldDown:      Duration(5 * time.Minute),
@@ -125,6 +158,9 @@ type Chain struct {
 	// Ackers is the committed acker set: always a superset of the servers whose
 	// receipt can really let the master acknowledge a commit.
 	Ackers []string `json:"ackers"`
+	// Acks is how many acknowledgements the master waits for at least, 0 for one.
+	// It grows at the master first, and shrinks here first.
+	Acks int `json:"acks,omitempty"`
 	// HighWater is a set of transactions that the master had committed; a
 	// server that lacks any of them is never promoted.
 	HighWater GTIDSet    `json:"highWater,omitzero"`
@@ -165,6 +201,14 @@ func (c Chain) IsAcker(name string) bool {
 		}
 	}
 	return false
+}
+
+// AcksNeeded is how many acknowledgements the master waits for, 0 without semi-sync.
+func (c Chain) AcksNeeded() int {
+	if c.Policy.Durability != SemiSync {
+		return 0
+	}
+	return max(c.Acks, 1)
 }
 
 // NextAcker is the server that will acknowledge for the candidate once that is

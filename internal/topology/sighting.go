@@ -35,6 +35,12 @@ type Sighting struct {
 	Facts *Facts `json:"facts,omitempty"`
 	// FactsAge is the time since Facts were gathered.
 	FactsAge Duration `json:"factsAge,omitempty"`
+	// Stalled is the time over which every look saw commits wait for an
+	// acknowledgement and none of them get it; 0 when that is not so.
+	Stalled Duration `json:"stalled,omitempty"`
+	// Hanging is the time since the oldest write probe that is not committed was
+	// sent; 0 while they are committed, and without write probes.
+	Hanging Duration `json:"hanging,omitempty"`
 }
 
 // Facts is the state of one server at one moment.
@@ -52,6 +58,11 @@ type Facts struct {
 	Source SourceSemiSync `json:"semiSyncSource"`
 	// ReplicaSemiSync says whether the server offers to acknowledge for its source.
 	ReplicaSemiSync bool `json:"semiSyncReplica"`
+	// AsleepEvents is how many scheduled events are switched off here because
+	// they came by replication (status REPLICA_SIDE_DISABLED).
+	AsleepEvents int `json:"asleepEvents,omitempty"`
+	// Clone is the latest CLONE that this server received, nil when there was none.
+	Clone *Clone `json:"clone,omitempty"`
 	// Settings are the variables that the requirements name, by name.
 	Settings map[string]string `json:"settings,omitempty"`
 }
@@ -78,7 +89,27 @@ type SourceSemiSync struct {
 	Clients int `json:"clients"`
 	// Waiting is how many sessions wait for an acknowledgement.
 	Waiting int `json:"waiting"`
+	// Acks is how many acknowledgements a commit waits for.
+	Acks int `json:"acks,omitempty"`
 }
+
+// Clone is a copy of another server's data under way, or the latest one.
+type Clone struct {
+	// State is performance_schema's: Not Started, In Progress, Completed, Failed.
+	State string `json:"state"`
+	// Source is the donor, host:port.
+	Source string `json:"source"`
+	// Stage is the present stage and how far it is, such as "FILE COPY 34%".
+	Stage string `json:"stage,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// The states of a clone (performance_schema.clone_status).
+const (
+	CloneInProgress = "In Progress"
+	CloneCompleted  = "Completed"
+	CloneFailed     = "Failed"
+)
 
 // ThreadState is the state of a replication thread.
 type ThreadState string

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/failoverd/failoverd/internal/promote"
@@ -53,6 +54,11 @@ func (w *world) Each(ctx context.Context, servers []topology.Server, f func(cont
 
 // Publish implements promote.World.
 func (w *world) Publish(ctx context.Context, product string) error { return w.publish(ctx, product) }
+
+// Save implements promote.World.
+func (w *world) Save(context.Context, string, topology.Server, topology.GTIDSet) (string, error) {
+	return "", errors.New("no store for errant transactions is configured")
+}
 
 // close ends the connections of adapters that have any.
 func (w *world) close() {

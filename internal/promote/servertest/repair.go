@@ -18,7 +18,7 @@ func fence(b *bench) {
 	began := time.Now()
 	b.ok(b.A.Server().SetOffline(b.ctx(), true))
 	b.becomes(Lost, write)
-	b.ok(b.A.Server().SetSourceSemiSync(b.ctx(), false))
+	b.ok(b.A.Server().SetSourceSemiSync(b.ctx(), 0))
 	require.Eventually(b, func() bool { return b.A.Server().SetSuperReadOnly(b.ctx(), true) == nil }, soon, tick)
 	assert.Less(b, time.Since(began), 5*time.Second)
 
@@ -89,7 +89,7 @@ func opensAttached(b *bench) {
 	b.ok(b.C.Server().StartReceiver(b.ctx()))
 	b.eventually(b.B, "B should count its acker", func(f topology.Facts) bool { return f.Source.Clients == 1 })
 	assert.False(b, b.look(b.B).Source.On)
-	b.ok(b.B.Server().SetSourceSemiSync(b.ctx(), true))
+	b.ok(b.B.Server().SetSourceSemiSync(b.ctx(), 1))
 	assert.True(b, b.look(b.B).Source.On)
 	assert.Equal(b, 1, b.look(b.B).Source.Clients)
 
@@ -108,7 +108,7 @@ func opensAttached(b *bench) {
 	b.ok(b.B.Server().ForgetSource(b.ctx()))
 	assert.Nil(b, b.look(b.B).Link)
 	b.becomes(Acked, b.B.Write("x"))
-	b.ok(b.A.Server().SetSourceSemiSync(b.ctx(), false))
+	b.ok(b.A.Server().SetSourceSemiSync(b.ctx(), 0))
 	b.ok(b.A.Server().Follow(b.ctx(), b.B.Place()))
 	b.sees(b.A, "x")
 	assert.True(b, b.look(b.A).Executed.Minus(b.look(b.B).Executed).Empty(), "a switchover leaves nothing errant")
@@ -164,8 +164,8 @@ func repeated(b *bench) {
 		{"stop receiver without a link", b.C.Server().StopReceiver},
 		{"replica semi-sync on", func(ctx context.Context) error { return b.C.Server().SetReplicaSemiSync(ctx, true) }},
 		{"replica semi-sync off", func(ctx context.Context) error { return b.C.Server().SetReplicaSemiSync(ctx, false) }},
-		{"source semi-sync on", func(ctx context.Context) error { return b.C.Server().SetSourceSemiSync(ctx, true) }},
-		{"source semi-sync off", func(ctx context.Context) error { return b.C.Server().SetSourceSemiSync(ctx, false) }},
+		{"source semi-sync on", func(ctx context.Context) error { return b.C.Server().SetSourceSemiSync(ctx, 1) }},
+		{"source semi-sync off", func(ctx context.Context) error { return b.C.Server().SetSourceSemiSync(ctx, 0) }},
 		{"open", func(ctx context.Context) error { return b.C.Server().SetSuperReadOnly(ctx, false) }},
 		{"close", func(ctx context.Context) error { return b.C.Server().SetSuperReadOnly(ctx, true) }},
 		{"offline", func(ctx context.Context) error { return b.C.Server().SetOffline(ctx, true) }},
@@ -204,7 +204,7 @@ func unreachable(b *bench) {
 	assert.ErrorIs(b, s.ForgetSource(ctx), promote.ErrUnreachable)
 	assert.ErrorIs(b, s.SetSuperReadOnly(ctx, false), promote.ErrUnreachable)
 	assert.ErrorIs(b, s.SetOffline(ctx, false), promote.ErrUnreachable)
-	assert.ErrorIs(b, s.SetSourceSemiSync(ctx, false), promote.ErrUnreachable)
+	assert.ErrorIs(b, s.SetSourceSemiSync(ctx, 0), promote.ErrUnreachable)
 	assert.ErrorIs(b, s.SetReplicaSemiSync(ctx, false), promote.ErrUnreachable)
 	assert.ErrorIs(b, s.KillOlderSessions(ctx), promote.ErrUnreachable)
 	assert.ErrorIs(b, s.WaitExecuted(ctx, topology.GTIDSpan("00000000-0000-0000-0000-000000000001", 1, 1), time.Second), promote.ErrUnreachable)
