@@ -44,7 +44,8 @@ func templateSQL() []string {
 		create(Accounts.Control),
 		"GRANT PROCESS, RELOAD, REPLICATION CLIENT ON *.* TO control@'%'",
 		"GRANT SYSTEM_VARIABLES_ADMIN, SESSION_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN, REPLICATION_APPLIER, " +
-			"CONNECTION_ADMIN, BACKUP_ADMIN, CLONE_ADMIN ON *.* TO control@'%'",
+			"CONNECTION_ADMIN, BACKUP_ADMIN, CLONE_ADMIN, SET_ANY_DEFINER ON *.* TO control@'%'",
+		"GRANT EVENT, REPLICATION SLAVE ON *.* TO control@'%'",
 		"GRANT SELECT ON performance_schema.* TO control@'%'",
 		create(Accounts.App),
 		"CREATE DATABASE " + Database,

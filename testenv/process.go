@@ -10,11 +10,16 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // restartCode is how mysqld asks its supervisor to start it again, after RESTART and after CLONE INSTANCE
 // (MySQL manual, "RESTART Statement").
 const restartCode = 16
+
+// minRun is how long a process must have run before its wish to be restarted is granted: what asks for it at once
+// would ask for ever.
+const minRun = 500 * time.Millisecond
 
 // processSpec says what to run and where its output goes.
 type processSpec struct {
@@ -66,8 +71,9 @@ func (p *process) supervise(spec processSpec, started chan<- error) {
 			p.ended(err)
 			return
 		}
+		began := time.Now()
 		err = cmd.Wait()
-		if again := p.ended(err); !again {
+		if again := p.ended(err); !again || time.Since(began) < minRun {
 			return
 		}
 	}
