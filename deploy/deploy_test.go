@@ -57,12 +57,15 @@ func TestUnitGivesEveryCredentialThatTheWatcherReads(t *testing.T) {
 func TestProductsExampleIsGood(t *testing.T) {
 	chains, err := inventory.Parse("products.yaml", []byte(read(t, "products.yaml")))
 	require.NoError(t, err)
-	require.Len(t, chains, 2)
-	assert.Equal(t, "search", chains[0].Product)
-	assert.Equal(t, topology.Async, chains[0].Policy.Durability)
-	assert.Equal(t, "shop", chains[1].Product)
-	assert.Equal(t, topology.DefaultPolicy(), chains[1].Policy)
-	assert.Len(t, chains[1].Servers, 4)
+	require.Len(t, chains, 3)
+	assert.Equal(t, "orders", chains[0].Product)
+	assert.Equal(t, []topology.Seat{topology.Candidate, topology.Slave}, chains[0].Policy.Ackers)
+	assert.Equal(t, topology.Duration(time.Second), chains[0].Policy.WriteProbe)
+	assert.Equal(t, "search", chains[1].Product)
+	assert.Equal(t, topology.Async, chains[1].Policy.Durability)
+	assert.Equal(t, "shop", chains[2].Product)
+	assert.Equal(t, topology.DefaultPolicy(), chains[2].Policy)
+	assert.Len(t, chains[2].Servers, 4)
 }
 
 func TestFollowExampleRenders(t *testing.T) {

@@ -3,11 +3,16 @@
 //
 //	products:
 //	  shop:
-//	    durability: semi-sync   # or async; this and the next four may be left out
+//	    durability: semi-sync   # or async; this and all others but servers may be left out
+//	    ackers: [candidate]     # the seats that acknowledge commits
+//	    acks: 1                 # so many of them for each
+//	    rebuild: auto           # or ask, never: servers whose data must be replaced
 //	    deadAfter: 2.5s
 //	    linkDeadAfter: 2s
 //	    holdDown: 5m0s
 //	    probeEvery: 250ms
+//	    writeProbe: 0s          # 1s makes the watchers commit a heartbeat row
+//	    hangAfter: 10s          # without such a commit
 //	    servers:
 //	      - {name: db1, host: 10.0.0.1, port: 3306, zone: a, seat: master}
 //	      - {name: db2, host: 10.0.0.2, port: 3306, zone: b, seat: candidate}
@@ -40,12 +45,17 @@ type file struct {
 
 type product struct {
 	Durability topology.Durability `yaml:"durability"`
+	Ackers     []topology.Seat     `yaml:"ackers"`
+	Acks       *int                `yaml:"acks"` // 0 is given on purpose, and wrong
+	Rebuild    topology.Rebuild    `yaml:"rebuild"`
 	// The durations are read as text: the YAML package loses the place of a
 	// text unmarshaler's error.
 	DeadAfter     string            `yaml:"deadAfter"`
 	LinkDeadAfter string            `yaml:"linkDeadAfter"`
 	HoldDown      string            `yaml:"holdDown"`
 	ProbeEvery    string            `yaml:"probeEvery"`
+	WriteProbe    string            `yaml:"writeProbe"`
+	HangAfter     string            `yaml:"hangAfter"`
 	Servers       []topology.Server `yaml:"servers"`
 }
 
@@ -57,6 +67,15 @@ func (p product) chain(name string) (topology.Chain, *misfit) {
 	if p.Durability != "" {
 		chain.Policy.Durability = p.Durability
 	}
+	if p.Ackers != nil {
+		chain.Policy.Ackers = p.Ackers
+	}
+	if p.Acks != nil {
+		chain.Policy.Acks = *p.Acks
+	}
+	if p.Rebuild != "" {
+		chain.Policy.Rebuild = p.Rebuild
+	}
 	for _, field := range []struct {
 		name, text string
 		value      *topology.Duration
@@ -65,6 +84,8 @@ func (p product) chain(name string) (topology.Chain, *misfit) {
 		{"linkDeadAfter", p.LinkDeadAfter, &chain.Policy.LinkDeadAfter},
 		{"holdDown", p.HoldDown, &chain.Policy.HoldDown},
 		{"probeEvery", p.ProbeEvery, &chain.Policy.ProbeEvery},
+		{"writeProbe", p.WriteProbe, &chain.Policy.WriteProbe},
+		{"hangAfter", p.HangAfter, &chain.Policy.HangAfter},
 	} {
 		if field.text == "" {
 			continue
@@ -173,7 +194,8 @@ func placeOf(chain topology.Chain, at, sentence string) string {
 	if last != at {
 		return last
 	}
-	for _, field := range []string{"durability", "deadAfter", "linkDeadAfter", "holdDown", "probeEvery"} {
+	for _, field := range []string{"durability", "ackers", "acks", "rebuild",
+		"deadAfter", "linkDeadAfter", "holdDown", "probeEvery", "writeProbe", "hangAfter"} {
 		if strings.HasPrefix(sentence, fmt.Sprintf("product %s: %s ", chain.Product, field)) {
 			return at + "." + field
 		}

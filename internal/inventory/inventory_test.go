@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -34,10 +35,15 @@ func TestWhatIsPrintedIsWhatWasRead(t *testing.T) {
 	for _, text := range []string{shop, `products:
   "007":
     durability: async
+    ackers: [candidate, slave]
+    acks: 2
+    rebuild: never
     deadAfter: 4s
     linkDeadAfter: 3s
     holdDown: 1m0s
     probeEvery: 500ms
+    writeProbe: 1s
+    hangAfter: 5s
     servers:
       - {name: "on", host: 10.0.0.1, port: 3306, seat: master}
       - {name: "2", host: 10.0.0.2, port: 3306, seat: candidate}
@@ -73,6 +79,9 @@ func TestErrorsNameTheLine(t *testing.T) {
 		"unknown server key":    {"products:\n  shop:\n    servers:\n      - {name: db1, hots: a}\n", `p.yaml:4: unknown field "hots"`},
 		"unknown top key":       {"produkts: {}\n", `p.yaml:1: unknown field "produkts"`},
 		"wrong type":            {"products:\n  shop:\n    servers:\n      - {name: db1, host: a, port: many, seat: master}\n", "p.yaml:4: "},
+		"bad write probe":       {"products:\n  shop:\n    acks: 1\n    writeProbe: often\n" + servers, `p.yaml:4: product shop: writeProbe: "often" is not a duration`},
+		"ackers no list":        {"products:\n  shop:\n    ackers: candidate\n" + servers, "p.yaml:3: "},
+		"acks no number":        {"products:\n  shop:\n    acks: all\n" + servers, "p.yaml:3: "},
 		"duration without unit": {"products:\n  shop:\n    deadAfter: 4\n" + servers, `p.yaml:3: product shop: deadAfter: "4" is not a duration`},
 		"bad duration":          {"products:\n  shop:\n    deadAfter: soon\n" + servers, `p.yaml:3: product shop: deadAfter: "soon" is not a duration`},
 		"not YAML":              {"products:\n  shop: [\n", "p.yaml:"},
@@ -97,6 +106,22 @@ func TestErrorsNameTheLine(t *testing.T) {
 			t.Log(err)
 		})
 	}
+}
+
+// Validate's sentences start with the field that they are about.
+func TestEveryPolicyFieldHasItsPlace(t *testing.T) {
+	for _, field := range []string{"durability", "ackers", "acks", "rebuild", "deadAfter", "linkDeadAfter", "holdDown", "probeEvery", "writeProbe", "hangAfter"} {
+		chain := topology.Chain{Product: "shop"}
+		assert.Equal(t, "$.products.'shop'."+field, placeOf(chain, placeOfProduct("shop"), "product shop: "+field+" is wrong"))
+	}
+}
+
+func TestAnExplicitNothingIsNotTheDefault(t *testing.T) {
+	var p product
+	require.NoError(t, yaml.Unmarshal([]byte("{acks: 0, ackers: []}"), &p))
+	chain, _ := p.chain("shop")
+	assert.Zero(t, chain.Policy.Acks)
+	assert.Empty(t, chain.Policy.Ackers)
 }
 
 func TestEmptyInventory(t *testing.T) {

@@ -37,6 +37,20 @@ func printChain(b *strings.Builder, chain topology.Chain) {
 	if p.Durability != d.Durability {
 		fmt.Fprintf(b, "    durability: %s\n", scalar(string(p.Durability)))
 	}
+	// A journal of before these were known has none of them.
+	if len(p.Ackers) > 0 && !slices.Equal(p.Ackers, d.Ackers) {
+		var seats []string
+		for _, seat := range p.Ackers {
+			seats = append(seats, scalar(string(seat)))
+		}
+		fmt.Fprintf(b, "    ackers: [%s]\n", strings.Join(seats, ", "))
+	}
+	if p.Acks != 0 && p.Acks != d.Acks {
+		fmt.Fprintf(b, "    acks: %d\n", p.Acks)
+	}
+	if p.Rebuild != "" && p.Rebuild != d.Rebuild {
+		fmt.Fprintf(b, "    rebuild: %s\n", scalar(string(p.Rebuild)))
+	}
 	for _, field := range []struct {
 		name      string
 		is, usual topology.Duration
@@ -45,6 +59,8 @@ func printChain(b *strings.Builder, chain topology.Chain) {
 		{"linkDeadAfter", p.LinkDeadAfter, d.LinkDeadAfter},
 		{"holdDown", p.HoldDown, d.HoldDown},
 		{"probeEvery", p.ProbeEvery, d.ProbeEvery},
+		{"writeProbe", p.WriteProbe, d.WriteProbe},
+		{"hangAfter", p.HangAfter, d.HangAfter},
 	} {
 		if field.is != field.usual {
 			fmt.Fprintf(b, "    %s: %s\n", field.name, field.is)
