@@ -53,6 +53,8 @@ type Options struct {
 	Bare bool
 	// Relaxed gives up fsync at commit, for tests that do not care. The default is as durable as production.
 	Relaxed bool
+	// Disks gives each server's data directory a Disk, which can be full or stand still. It needs root on Linux.
+	Disks bool
 	// Config has lines to append to every server's my.cnf.
 	Config []string
 	// Progress hears what takes long. May be nil.
@@ -70,7 +72,8 @@ type Chain struct {
 	network Network
 	links   *links
 	spaces  *namespaces // only in the Netns network
-	made    []string    // what Close removes
+	disks   []*Disk
+	made    []string // what Close removes
 	unlock  func()
 	cleanup []func()
 }
@@ -119,6 +122,11 @@ func (c *Chain) build(ctx context.Context, o Options, data string) error {
 		s.Socket = socket
 		s.config = serverConfig{install: c.Install, dir: s.Dir, socket: socket, id: i + 1,
 			relaxed: o.Relaxed, extra: o.Config}
+		if o.Disks {
+			if s.Disk, err = c.NewDisk(ctx, filepath.Join(spec.Name, "data")); err != nil {
+				return err
+			}
+		}
 		c.Servers = append(c.Servers, s)
 	}
 	if err := c.place(ctx); err != nil {
@@ -151,6 +159,10 @@ func (c *Chain) Close() error {
 		all.Go(func() error { s.close(); return nil })
 	}
 	_ = all.Wait()
+	var failed error
+	for _, d := range c.disks {
+		failed = errors.Join(failed, d.Close())
+	}
 	if c.links != nil {
 		c.links.close()
 	}
@@ -160,7 +172,16 @@ func (c *Chain) Close() error {
 	for _, f := range c.cleanup {
 		f()
 	}
-	return c.removeDir()
+	return errors.Join(failed, c.removeDir())
+}
+
+// NewDisk makes a disk that the chain closes with itself, at a path in its directory.
+func (c *Chain) NewDisk(ctx context.Context, path string) (*Disk, error) {
+	d, err := NewDisk(ctx, filepath.Join(c.Dir, path))
+	if err == nil {
+		c.disks = append(c.disks, d)
+	}
+	return d, err
 }
 
 // Server returns the server of that name, or nil.

@@ -64,6 +64,7 @@ func sweep(ctx context.Context) {
 	for _, lock := range locks {
 		// With an ended context the lock is tried once.
 		if unlock, err := lockFile(ended, lock, nil); err == nil {
+			unmountUnder(filepath.Dir(lock))
 			_ = os.RemoveAll(filepath.Dir(lock))
 			unlock()
 		}

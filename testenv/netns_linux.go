@@ -104,6 +104,9 @@ func (n *namespaces) host(ctx context.Context, name string) (string, error) {
 	return addr, nil
 }
 
+// gateway is the machine itself, as the hosts see it.
+func (n *namespaces) gateway() string { return n.subnet + "254" }
+
 // enter moves the calling thread into a host's namespace. The goroutine must be locked to the thread and must end
 // locked, for the thread is of no use to others afterwards.
 func (n *namespaces) enter(name string) error {

@@ -24,4 +24,6 @@ func (n *namespaces) drop(string, string) error                          { retur
 func (n *namespaces) reset(string, string) error                         { return errNoNamespaces }
 func (n *namespaces) heal(string, string) error                          { return errNoNamespaces }
 func (n *namespaces) healAll() error                                     { return errNoNamespaces }
+func (n *namespaces) enter(string) error                                 { return errNoNamespaces }
+func (n *namespaces) gateway() string                                    { return "" }
 func (n *namespaces) close()                                             {}

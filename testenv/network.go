@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 )
@@ -199,6 +201,33 @@ func (c *Chain) HostOf(ctx context.Context, name string) (string, error) {
 		return s.Host, nil
 	}
 	return "127.0.0.1", nil
+}
+
+// Machine is the address at which this program itself is reached by servers and viewers; nothing cuts it off.
+func (c *Chain) Machine() string {
+	if c.network == Netns {
+		return c.spaces.gateway()
+	}
+	return "127.0.0.1"
+}
+
+// NetnsWorks says whether this machine can make a Netns chain; the error says why not.
+func NetnsWorks() error {
+	if os.Getuid() != 0 || runtime.GOOS != "linux" {
+		return errors.New("network namespaces need root on Linux")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		return err
+	}
+	if out, err := exec.Command("unshare", "--net", "true").CombinedOutput(); err != nil {
+		return fmt.Errorf("network namespaces: %w: %s", err, lastLines(string(out), 1))
+	}
+	_, nft := exec.LookPath("nft")
+	_, iptables := exec.LookPath("iptables-restore")
+	if nft != nil && iptables != nil {
+		return errors.Join(nft, iptables)
+	}
+	return nil
 }
 
 // Namespace is the name under which ip netns exec finds the host of a server or viewer, which is made if need

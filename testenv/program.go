@@ -14,11 +14,28 @@ type Program struct {
 	Log  string // the file that its output goes to
 	spec processSpec
 	p    *process
+	// started, if set, hears the process ID of each start.
+	started func(pid int)
 }
 
 // StartProgram runs path with args; its output is appended to the file log.
 func StartProgram(name, log, path string, args ...string) (*Program, error) {
 	p := &Program{Name: name, Log: log, spec: processSpec{path: path, args: args, log: log}}
+	return p, p.Start()
+}
+
+// StartProgram runs a program on the host of a viewer or server of the chain: in its namespace, where the chain has
+// them. In the Proxied network it is known by its process.
+func (c *Chain) StartProgram(ctx context.Context, host, name, log, path string, args ...string) (*Program, error) {
+	p := &Program{Name: name, Log: log, spec: processSpec{path: path, args: args, log: log}}
+	if c.network == Netns {
+		if _, err := c.spaces.host(ctx, host); err != nil {
+			return nil, err
+		}
+		p.spec.enter = func() error { return c.spaces.enter(host) }
+	} else {
+		p.started = func(pid int) { c.Identify(host, pid) }
+	}
 	return p, p.Start()
 }
 
@@ -29,6 +46,9 @@ func (p *Program) Start() error {
 		return err
 	}
 	p.p = process
+	if p.started != nil {
+		p.started(process.processID())
+	}
 	return nil
 }
 

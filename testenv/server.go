@@ -27,6 +27,8 @@ type Server struct {
 	Socket   string
 	Dir      string // holds my.cnf, error.log and data
 	ErrorLog string
+	// Disk holds the data directory, nil unless Options.Disks.
+	Disk *Disk
 
 	config serverConfig
 	enter  func() error
@@ -140,7 +142,7 @@ func (s *Server) signal(sig syscall.Signal) error {
 
 // prepare copies the template and writes my.cnf.
 func (s *Server) prepare(template string) error {
-	if _, err := os.Stat(filepath.Join(s.Dir, "data")); err == nil {
+	if held, err := os.ReadDir(filepath.Join(s.Dir, "data")); err == nil && (s.Disk == nil || len(held) > 0) {
 		return fmt.Errorf("%s: %s holds a data directory already", s.Name, s.Dir)
 	}
 	if err := copyTree(template, filepath.Join(s.Dir, "data")); err != nil {
@@ -160,6 +162,9 @@ func (s *Server) prepare(template string) error {
 
 // close kills the server and forgets its connections.
 func (s *Server) close() {
+	if s.Disk != nil {
+		_ = s.Disk.Thaw() // who waits for a frozen disk cannot be killed; Chain.Close reports it
+	}
 	s.Kill()
 	if s.db != nil {
 		s.db.Close()

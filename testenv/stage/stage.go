@@ -38,6 +38,8 @@ type Options struct {
 	NoInventory bool
 	// Policy are lines for the inventory, such as "deadAfter: 2s".
 	Policy []string
+	// Disks gives every server and watcher a disk that can be full or stand still.
+	Disks bool
 	// Dir holds everything; a new temporary directory that Close removes when empty.
 	Dir      string
 	Progress func(string)
@@ -51,6 +53,8 @@ type Stage struct {
 	S3       *testenv.S3
 	Watchers []*Watcher
 	Webs     []*Web
+	// Followers are those that StartFollower started.
+	Followers []*Follower
 	// Client speaks to the watchers as an operator.
 	Client *api.Client
 	// Flags are what the CLI needs to reach the watchers.
@@ -67,6 +71,10 @@ type Watcher struct {
 	*testenv.Program
 	API  string // base URL
 	Raft string // host:port
+	// Disk holds its data, nil unless Options.Disks.
+	Disk *testenv.Disk
+
+	data string
 }
 
 // New sets everything up and returns when the web servers write. On error
@@ -98,6 +106,7 @@ func (s *Stage) build(ctx context.Context) (err error) {
 	}
 	chain := s.options.Chain
 	chain.Progress = s.options.Progress
+	chain.Disks = chain.Disks || s.options.Disks
 	if s.Chain, err = testenv.NewChain(ctx, chain); err != nil {
 		return err
 	}
@@ -105,7 +114,7 @@ func (s *Stage) build(ctx context.Context) (err error) {
 	if err := s.makeLedger(ctx); err != nil {
 		return err
 	}
-	if s.S3, err = testenv.NewS3(ctx); err != nil {
+	if s.S3, err = testenv.NewS3At(ctx, net.JoinHostPort(s.Chain.Machine(), "0")); err != nil {
 		return err
 	}
 	s.options.Progress("starting the watchers")
@@ -149,7 +158,7 @@ func (s *Stage) makeKeys() error {
 		return err
 	}
 	for _, role := range []string{pki.RoleOperator, pki.RoleFollower} {
-		if err := s.issue(role, role); err != nil {
+		if err := s.issue(role, role, "127.0.0.1"); err != nil {
 			return err
 		}
 	}
@@ -179,9 +188,9 @@ func (s *Stage) makeKeys() error {
 	return nil
 }
 
-func (s *Stage) issue(name, role string) error {
+func (s *Stage) issue(name, role, host string) error {
 	return pki.Issue(s.path("ca.pem"), s.path("ca.key"), s.path(name+".pem"), s.path(name+".key"),
-		pki.Request{Name: name, Role: role, Hosts: []string{"127.0.0.1", "localhost"}})
+		pki.Request{Name: name, Role: role, Hosts: []string{host, "localhost"}})
 }
 
 func (s *Stage) startWatchers(ctx context.Context) error {
@@ -191,20 +200,31 @@ func (s *Stage) startWatchers(ctx context.Context) error {
 	}
 	var list, endpoints []string
 	for i := range s.options.Watchers {
-		w := &Watcher{Raft: fmt.Sprintf("127.0.0.1:%d", ports[2*i]), API: fmt.Sprintf("https://127.0.0.1:%d", ports[2*i+1])}
+		id := fmt.Sprintf("w%d", i+1)
+		host, err := s.Chain.HostOf(ctx, id)
+		if err != nil {
+			return err
+		}
+		w := &Watcher{Raft: fmt.Sprintf("%s:%d", host, ports[2*i]), API: fmt.Sprintf("https://%s:%d", host, ports[2*i+1]), data: "data-" + id}
+		if s.options.Disks {
+			if w.Disk, err = s.Chain.NewDisk(ctx, id); err != nil {
+				return err
+			}
+			w.data = w.Disk.Dir
+		}
+		if err := s.issue(id, pki.RoleWatcher, host); err != nil {
+			return err
+		}
 		s.Watchers = append(s.Watchers, w)
-		list = append(list, fmt.Sprintf("  - {id: w%d, raft: %s, api: %q}", i+1, w.Raft, w.API))
+		list = append(list, fmt.Sprintf("  - {id: %s, raft: %s, api: %q}", id, w.Raft, w.API))
 		endpoints = append(endpoints, w.API)
 	}
 	for i, w := range s.Watchers {
 		id := fmt.Sprintf("w%d", i+1)
-		if err := s.issue(id, pki.RoleWatcher); err != nil {
-			return err
-		}
 		if err := os.WriteFile(s.path(id+".yaml"), []byte(s.watcherConfig(id, w, list)), 0o600); err != nil {
 			return err
 		}
-		if w.Program, err = testenv.StartProgram(id, s.path(id+".log"), s.options.Binary, "serve", "--config", s.path(id+".yaml"), "--bootstrap"); err != nil {
+		if w.Program, err = s.Chain.StartProgram(ctx, id, id, s.path(id+".log"), s.options.Binary, "serve", "--config", s.path(id+".yaml"), "--bootstrap"); err != nil {
 			return err
 		}
 	}
@@ -227,7 +247,7 @@ func (s *Stage) startWatchers(ctx context.Context) error {
 
 func (s *Stage) watcherConfig(id string, w *Watcher, list []string) string {
 	return fmt.Sprintf(`id: %[1]s
-data: data-%[1]s
+data: %[9]s
 raft: {bind: %[2]s}
 api: {bind: %[3]s}
 watchers:
@@ -241,7 +261,7 @@ store: %[8]q
 s3: {accessKey: {file: s3-access.secret}, secretKey: {file: s3-secret.secret}}
 signing: {key: publish.key}
 `, id, w.Raft, strings.TrimPrefix(w.API, "https://"), strings.Join(list, "\n"),
-		testenv.Accounts.Probe.User, testenv.Accounts.Control.User, testenv.Accounts.Replication.User, s.StoreURL())
+		testenv.Accounts.Probe.User, testenv.Accounts.Control.User, testenv.Accounts.Replication.User, s.StoreURL(), w.data)
 }
 
 // Inventory is the products file of the chain as it was made.
@@ -338,9 +358,15 @@ func (s *Stage) Close() error {
 		w.close()
 	}
 	for _, w := range s.Watchers {
+		if w.Disk != nil {
+			_ = w.Disk.Thaw() // else it cannot be killed; Chain.Close reports it
+		}
 		if w.Program != nil {
 			w.Kill()
 		}
+	}
+	for _, f := range s.Followers {
+		f.Kill()
 	}
 	if s.S3 != nil {
 		s.S3.Close()

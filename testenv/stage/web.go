@@ -42,12 +42,8 @@ func (s *Stage) startWebs(ctx context.Context) error {
 		return nil
 	}
 	s.options.Progress("starting the web servers")
-	// The followers read the store with the SDK's own credential chain, the servers their password so.
-	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": s.S3.AccessKey, "AWS_SECRET_ACCESS_KEY": s.S3.SecretKey,
-		WebPasswordEnv: testenv.Accounts.App.Password} {
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
+	if err := os.Setenv(WebPasswordEnv, testenv.Accounts.App.Password); err != nil {
+		return err
 	}
 	for i := range s.options.Webs {
 		if err := s.startWeb(fmt.Sprintf("web%d", i+1)); err != nil {
@@ -73,38 +69,18 @@ const WebPasswordEnv = "FAILOVERD_DEMO_PASSWORD"
 
 func (s *Stage) startWeb(name string) error {
 	dir := s.path(name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	config, err := s.followConfig(name, fmt.Sprintf(webTemplate, s.Product), fmt.Sprintf("read -r pid < %s && kill -HUP \"$pid\"", filepath.Join(dir, "web.pid")))
+	if err != nil {
 		return err
-	}
-	var endpoints []string
-	for _, w := range s.Watchers {
-		endpoints = append(endpoints, fmt.Sprintf("%q", w.API))
-	}
-	follow := fmt.Sprintf(`store: %q
-endpoints: [%s]
-publicKeys: [%q]
-tls: {ca: %q, cert: %q, key: %q}
-cacheDir: %q
-targets:
-  - template: %q
-    path: %q
-    reload: read -r pid < %s && kill -HUP "$pid"
-`, s.StoreURL(), strings.Join(endpoints, ", "), s.path("publish.pub"), s.path("ca.pem"), s.path("follower.pem"), s.path("follower.key"),
-		filepath.Join(dir, "cache"), filepath.Join(dir, "db.json.tmpl"), filepath.Join(dir, "db.json"), filepath.Join(dir, "web.pid"))
-	for file, content := range map[string]string{"follow.yaml": follow, "db.json.tmpl": fmt.Sprintf(webTemplate, s.Product)} {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
-			return err
-		}
 	}
 	w := &Web{Name: name, Ledger: filepath.Join(dir, "ledger.jsonl")}
 	s.Webs = append(s.Webs, w)
-	var err error
 	if w.Server, err = testenv.StartProgram(name, filepath.Join(dir, "web.log"), s.options.Binary, "demo", "web", "--name", name,
 		"--config", filepath.Join(dir, "db.json"), "--pid-file", filepath.Join(dir, "web.pid"), "--ledger", w.Ledger,
 		"--user", testenv.Accounts.App.User, "--database", testenv.Database); err != nil {
 		return err
 	}
-	w.Follow, err = testenv.StartProgram(name+"-follow", filepath.Join(dir, "follow.log"), s.options.Binary, "follow", "--config", filepath.Join(dir, "follow.yaml"))
+	w.Follow, err = testenv.StartProgram(name+"-follow", filepath.Join(dir, "follow.log"), s.options.Binary, "follow", "--config", config)
 	return err
 }
 
