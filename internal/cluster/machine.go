@@ -28,6 +28,7 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 }
 
 func (m *machine) Restore(r io.ReadCloser) error {
+	defer m.stopwatch.start("restoring a snapshot")()
 	defer r.Close()
 	content, err := io.ReadAll(r)
 	if err != nil {

@@ -62,8 +62,9 @@ type Config struct {
 	Timing Timing
 	Logger hclog.Logger
 
-	// OnStuck is called once, in a goroutine of its own, whenever a write to disk or the machine's Apply has
-	// been running for longer than Timing.Stuck. By then the node has already let go of its leadership.
+	// OnStuck is called, in a goroutine of its own, when a write to disk, the machine's Apply or raft's main loop
+	// has been hanging for longer than Timing.Hopeless: the process should end, for its supervisor to start it
+	// anew. The node let go of its leadership at Timing.Stuck. A full disk is no reason: a restart frees nothing.
 	OnStuck func(what string, age time.Duration)
 
 	testing seams
@@ -143,6 +144,7 @@ func Open(cfg Config, m Machine) (node *Node, err error) {
 	n.workers.Go(n.watchLeadership) // raft waits with each notice until it is taken
 	n.workers.Go(n.watchStuck)
 	n.workers.Go(n.probeDisk)
+	n.workers.Go(n.probeLoop)
 	n.observe()
 	n.compareAddress()
 	return n, nil
@@ -276,8 +278,8 @@ func (n *Node) stop() error {
 		return errors.Join(err, e, n.store.close())
 	case <-time.After(closeLimit):
 		// Closing the database would wait for the same write. Its lock ends with the process.
-		what, age := n.stopwatch.oldest()
-		return errors.Join(err, fmt.Errorf("close cluster node: %s has been running for %s, giving up on it", what, age.Round(time.Millisecond)))
+		what, _ := n.stopwatch.oldest()
+		return errors.Join(err, fmt.Errorf("close cluster node: %s hangs, giving up on it", what))
 	}
 }
 

@@ -169,24 +169,28 @@ type timedStable struct {
 }
 
 func (s timedStable) Set(key, value []byte) error {
-	defer s.watch.start("writing a vote")()
-	return whileFull(func() error { return s.StableStore.Set(key, value) })
+	return s.whileFull("writing a vote", func() error { return s.StableStore.Set(key, value) })
 }
 
 func (s timedStable) SetUint64(key []byte, value uint64) error {
-	defer s.watch.start("writing the term")()
-	return whileFull(func() error { return s.StableStore.SetUint64(key, value) })
+	return s.whileFull("writing the term", func() error { return s.StableStore.SetUint64(key, value) })
 }
 
 // fullRetry is the pause before a write to a full disk is tried again.
 const fullRetry = 250 * time.Millisecond
 
-func whileFull(write func() error) error {
-	for {
-		err := write()
-		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
-			return err
-		}
-		time.Sleep(fullRetry)
+func (s timedStable) whileFull(what string, write func() error) error {
+	full := func(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+	done := s.watch.start(what)
+	err := write()
+	done()
+	if !full(err) {
+		return err
 	}
+	defer s.watch.start(diskFull)()
+	for full(err) {
+		time.Sleep(fullRetry)
+		err = write()
+	}
+	return err
 }

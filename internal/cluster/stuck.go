@@ -35,34 +35,63 @@ func (n *Node) hung() <-chan struct{} {
 	return n.stuckCh
 }
 
-// watchStuck gives up the leadership of a node whose disk or machine hangs. Raft does not do that: its main loop
-// waits for the write, its other goroutines go on sending heartbeats, and the followers stay content.
+// LetGo ends this node's part in the cluster for good, for a process that is about to end itself. The term ends at
+// once; the leadership goes to whoever takes it within two election timeouts, and then every connection is cut. It
+// never waits for the disk.
+func (n *Node) LetGo() {
+	n.closing.Store(true)
+	n.endTerm(ErrStuck)
+	if n.raftLeads() {
+		n.handOver()
+	}
+	if n.stream != nil {
+		n.stream.cut()
+	}
+}
+
+// watchStuck gives up the leadership of a node whose disk, machine or raft loop hangs. Raft does not do that: its
+// main loop waits for the write, its other goroutines go on sending heartbeats, and the followers stay content.
 //
 // The way out is to cut every connection: the others then elect a leader after one heartbeat timeout, and this
 // node's lease is over when its main loop wakes. It is let back once nothing has hung for two leases, in which
-// it must have noticed.
+// it must have noticed. If that does not come, OnStuck is told that there is no hope.
+//
+// Nothing here may wait, not even for the log: it may be written to the disk that hangs.
 func (n *Node) watchStuck() {
-	tick := time.NewTicker(min(n.timing.Stuck/8, 250*time.Millisecond))
+	interval := min(n.timing.Stuck/8, 250*time.Millisecond)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	var wellSince time.Time
+	var wellFor time.Duration
+	var hopeless bool
+	last := time.Now()
 	for {
 		select {
 		case <-n.done:
 			return
 		case <-tick.C:
 		}
+		// A tick that comes late by more was that of a stopped process.
+		now := time.Now()
+		ran := min(now.Sub(last), 2*interval)
+		last = now
+		n.stopwatch.advance(ran)
 		what, age := n.stopwatch.oldest()
-		switch hung := n.stuckAt(); {
-		case age > n.timing.Stuck:
-			wellSince = time.Time{}
+		hung := n.stuckAt()
+		if age > n.timing.Stuck {
+			wellFor = 0
 			if hung == "" {
 				n.letGo(what, age)
 			}
-		case hung == "":
-		case wellSince.IsZero():
-			wellSince = time.Now()
-		case time.Since(wellSince) > 2*n.timing.Lease:
-			wellSince = time.Time{}
+			if age > n.timing.Hopeless && what != diskFull && !hopeless {
+				hopeless = true
+				if n.cfg.OnStuck != nil {
+					go n.cfg.OnStuck(what, age)
+				}
+			}
+			continue
+		}
+		hopeless = false
+		if wellFor += ran; hung != "" && wellFor > 2*n.timing.Lease {
 			n.comeBack(hung)
 		}
 	}
@@ -73,14 +102,13 @@ func (n *Node) letGo(what string, age time.Duration) {
 	n.stuck = what
 	close(n.stuckCh)
 	n.mu.Unlock()
-	n.log.Error("watcher hangs", "id", n.cfg.ID, "what", what, "age", age.Round(time.Millisecond))
 	n.endTerm(ErrStuck)
 	if n.stream != nil {
 		n.stream.cut()
 	}
-	if n.cfg.OnStuck != nil {
-		go n.cfg.OnStuck(what, age)
-	}
+	n.workers.Go(func() {
+		n.log.Error("watcher hangs", "id", n.cfg.ID, "what", what, "age", age.Round(time.Millisecond))
+	})
 }
 
 func (n *Node) comeBack(from string) {
@@ -91,10 +119,29 @@ func (n *Node) comeBack(from string) {
 	if n.stream != nil && !n.closing.Load() {
 		n.stream.mend()
 	}
-	n.log.Info("watcher no longer hangs", "id", n.cfg.ID, "what", from)
+	n.workers.Go(func() { n.log.Info("watcher no longer hangs", "id", n.cfg.ID, "what", from) })
 	if n.raftLeads() {
 		// Alone in its cluster it never lost the lead, and no notice will come.
 		n.beginTerm()
+	}
+}
+
+// probeLoop asks raft's main loop for a sign of life now and then. It may hang where no stopwatch stands: in a
+// snapshot that a lost peer never finished sending, for one.
+func (n *Node) probeLoop() {
+	tick := time.NewTicker(n.timing.DiskProbe)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.done:
+			return
+		case <-tick.C:
+		}
+		if n.raft.CurrentTerm() > 0 { // only then is the question one of an older term
+			done := n.stopwatch.start(mainLoop)
+			n.transport.ask()
+			done()
+		}
 	}
 }
 

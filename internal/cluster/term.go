@@ -66,11 +66,13 @@ func (n *Node) watchLeadership() {
 	for {
 		select {
 		case leads := <-n.notify:
+			done := n.stopwatch.start("taking a notice of raft")
 			if leads {
 				n.beginTerm()
 			} else {
 				n.endTerm(ErrLostLeadership)
 			}
+			done()
 		case <-n.done:
 			n.endTerm(ErrClosed)
 			return
@@ -144,7 +146,8 @@ func (n *Node) endTerm(cause error) {
 	}
 	n.mu.Unlock()
 	if t != nil && t.current {
-		n.log.Warn("leadership lost", "id", n.cfg.ID, "cause", cause)
+		// Raft waits for whoever takes its notice, and the log may hang.
+		n.workers.Go(func() { n.log.Warn("leadership lost", "id", n.cfg.ID, "cause", cause) })
 	}
 }
 

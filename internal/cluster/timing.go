@@ -23,10 +23,12 @@ type Timing struct {
 	Lease     time.Duration // how long a leader that hears no majority goes on; at most Heartbeat (640 ms)
 	RPC       time.Duration // limit on one exchange between peers, and on dialling (2 s)
 
-	// Stuck is how long a write to disk or the machine's Apply may run before the node lets go of its
-	// leadership (3 s). A journal flush of a busy file system can take a second or two.
-	Stuck     time.Duration
-	DiskProbe time.Duration // how often a byte is written and synced to see whether the disk still answers (2 s)
+	// Stuck is how long a write to disk, the machine's Apply or raft's main loop may take before the node lets go
+	// of its leadership (3 s). A journal flush of a busy file system can take a second or two.
+	Stuck time.Duration
+	// Hopeless is how long it may take before Config.OnStuck is told, for the process to end (10 s).
+	Hopeless  time.Duration
+	DiskProbe time.Duration // how often disk and main loop are asked whether they still answer (2 s)
 
 	SnapshotEvery   time.Duration // how often it is looked whether a snapshot is due (1 min)
 	SnapshotAfter   uint64        // log entries since the last snapshot that make one due (2048)
@@ -42,6 +44,7 @@ func (t Timing) withDefaults() Timing {
 	setDefault(&t.Lease, t.Heartbeat*4/5)
 	setDefault(&t.RPC, 2*time.Second)
 	setDefault(&t.Stuck, 3*time.Second)
+	setDefault(&t.Hopeless, max(10*time.Second, t.Stuck))
 	setDefault(&t.DiskProbe, 2*time.Second)
 	setDefault(&t.SnapshotEvery, time.Minute)
 	setDefault(&t.SnapshotAfter, 2048)
@@ -61,8 +64,8 @@ func (t Timing) check() error {
 	if t.Lease > t.Heartbeat || t.Heartbeat > t.Election {
 		return fmt.Errorf("cluster timing: lease %s ≤ heartbeat %s ≤ election %s must hold", t.Lease, t.Heartbeat, t.Election)
 	}
-	if t.Lease < 5*time.Millisecond || t.RPC <= 0 || t.Stuck < t.Lease || t.DiskProbe <= 0 {
-		return fmt.Errorf("cluster timing: lease %s, rpc %s, stuck %s or disk probe %s is too short", t.Lease, t.RPC, t.Stuck, t.DiskProbe)
+	if t.Lease < 5*time.Millisecond || t.RPC <= 0 || t.Stuck < t.Lease || t.Hopeless < t.Stuck || t.DiskProbe <= 0 {
+		return fmt.Errorf("cluster timing: lease %s, rpc %s, stuck %s, hopeless %s or disk probe %s is too short", t.Lease, t.RPC, t.Stuck, t.Hopeless, t.DiskProbe)
 	}
 	return nil
 }
