@@ -63,6 +63,10 @@ type Facts struct {
 	AsleepEvents int `json:"asleepEvents,omitempty"`
 	// Clone is the latest CLONE that this server received, nil when there was none.
 	Clone *Clone `json:"clone,omitempty"`
+	// HeartbeatLag is how old the newest write probe that arrived here is, by this
+	// server's clock and the master's: for people to read, and to decide nothing by.
+	// 0 when it is not known, as without write probes.
+	HeartbeatLag Duration `json:"heartbeatLag,omitempty"`
 	// Settings are the variables that the requirements name, by name.
 	Settings map[string]string `json:"settings,omitempty"`
 }
