@@ -17,7 +17,8 @@ import (
 // settingNames are the variables that Facts.Settings holds: those that the
 // requirements look at on every tick.
 var settingNames = []string{
-	"binlog_format", "enforce_gtid_consistency", "gtid_mode", "innodb_flush_log_at_trx_commit", "log_bin",
+	"binlog_format", "binlog_row_metadata", "clone_valid_donor_list", "enforce_gtid_consistency", "event_scheduler", "gtid_mode",
+	"innodb_flush_log_at_trx_commit", "log_bin",
 	"log_replica_updates", "max_connect_errors", "performance_schema", "relay_log_recovery", "replica_net_timeout",
 	"replica_preserve_commit_order", "report_host", "report_port",
 	"rpl_semi_sync_master_enabled", "rpl_semi_sync_slave_enabled", // the plugins' names before 8.0.26
