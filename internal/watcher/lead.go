@@ -28,20 +28,25 @@ func (w *Watcher) lead(term context.Context) {
 		defer w.mu.Unlock()
 		w.minds, w.wakes = map[string]*Mind{}, map[string]chan struct{}{}
 	}()
+	loop := w.pulse.begin("the loop that leads", leadPatience)
+	defer loop.end()
 	ticker := time.NewTicker(inventoryEvery)
 	defer ticker.Stop()
 	for {
+		loop.beat()
 		for _, name := range w.machine.view().Names() {
 			w.mu.Lock()
 			_, running := w.minds[name]
 			if !running {
-				mind := NewMind(name, &around{w, world}, w.say)
+				loop := w.pulse.begin("the mind of "+name, mindPatience)
+				mind := NewMind(name, &beating{&around{w, world}, loop}, w.say)
 				wake := make(chan struct{}, 1)
 				w.minds[name], w.wakes[name] = mind, wake
-				wg.Go(func() { w.think(term, mind, wake) })
+				wg.Go(func() { w.think(term, mind, wake, loop) })
 			}
 			w.mu.Unlock()
 		}
+		loop.rest()
 		select {
 		case <-term.Done():
 			return
@@ -62,8 +67,10 @@ const inventoryEvery = 200 * time.Millisecond
 
 // think ticks one mind at the probe rate, at once when there is news, and ends
 // with the term or with the product.
-func (w *Watcher) think(term context.Context, mind *Mind, wake chan struct{}) {
+func (w *Watcher) think(term context.Context, mind *Mind, wake chan struct{}, loop *loop) {
+	defer loop.end()
 	for term.Err() == nil {
+		loop.beat()
 		p, ok := w.machine.product(mind.product)
 		if !ok {
 			w.mu.Lock()
@@ -79,6 +86,7 @@ func (w *Watcher) think(term context.Context, mind *Mind, wake chan struct{}) {
 		if again {
 			continue
 		}
+		loop.rest()
 		select {
 		case <-term.Done():
 		case <-wake:

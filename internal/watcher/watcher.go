@@ -61,6 +61,7 @@ type Watcher struct {
 	publisher Publisher
 	node      Node
 	exchange  *exchange
+	pulse     *pulse
 
 	moved     chan struct{} // the journal changed
 	storeSoon chan struct{} // the store should be brought up to date
@@ -86,7 +87,8 @@ func New(cfg Config) *Watcher {
 		moved: make(chan struct{}, 1), storeSoon: make(chan struct{}, 1),
 		changed: make(chan struct{}), minds: map[string]*Mind{}, wakes: map[string]chan struct{}{}}
 	w.machine = newMachine(w.serveHead, w.journalMoved)
-	w.scouts = newScouts(cfg.ID, cfg.Dial, w.wake)
+	w.pulse = newPulse()
+	w.scouts = newScouts(cfg.ID, w.pulse.probes(cfg.Dial), w.wake)
 	w.exchange = newExchange(cfg.ID, cfg.Peers)
 	w.publisher = cfg.NewPublisher(w.announce)
 	return w
