@@ -26,6 +26,7 @@ const (
 	errTooManyUserConns     = 1203
 	errUserLimitReached     = 1226
 	errReplicaNotConfigured = 1200
+	errLockWait             = 1205
 )
 
 // serverNumber is the error number that the server itself gave, 0 when it gave none.

@@ -12,14 +12,15 @@ import (
 )
 
 // Probe asks one server, with the probe account, whether it lives and how it is.
-// Ping and Look use separate connections, so that a slow Look never makes a
-// server look dead. Both may be called from several goroutines.
+// Ping, Look and Beat use separate connections, so that a slow Look or a write that
+// hangs never makes a server look dead. They may be called from several goroutines.
 type Probe struct {
 	cfg      Config
 	facts    *sessions
 	ping     driver.Conn   // nil until connected; guarded by turn
 	greeting *greeting     // a handshake that outlived the Ping that began it; guarded by turn
 	turn     chan struct{} // holds one token
+	heart    heart
 }
 
 // NewProbe prepares a probe; it connects when it is first used.
@@ -32,13 +33,16 @@ func NewProbe(cfg Config) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Probe{cfg: cfg, facts: facts, turn: make(chan struct{}, 1)}
+	p := &Probe{cfg: cfg, facts: facts, turn: make(chan struct{}, 1), heart: newHeart()}
 	p.turn <- struct{}{}
 	return p, nil
 }
 
-// Close ends the probe's connections.
+// Close ends the probe's connections, once no call uses them any more.
 func (p *Probe) Close() error {
+	<-p.heart.turn
+	p.heart.hangUp()
+	p.heart.turn <- struct{}{}
 	<-p.turn
 	defer func() { p.turn <- struct{}{} }()
 	p.hangUp()

@@ -131,6 +131,15 @@ WHERE a.CHANNEL_NAME = ''`
 	// killSQL ends one session; of one's own account no privilege is needed. Any version.
 	killSQL = `KILL CONNECTION %d`
 
+	// beatSQL writes one watcher's heartbeat, by the master's clock: only its clock and
+	// the replica's then matter to lagSQL. 8.0. Privilege: INSERT, UPDATE on the table.
+	beatSQL = `INSERT INTO ` + heartbeatTable + ` (watcher, written) VALUES (?, UTC_TIMESTAMP(6))
+ ON DUPLICATE KEY UPDATE written = UTC_TIMESTAMP(6)`
+
+	// lagSQL is the age of the newest heartbeat here, in microseconds; NULL without any.
+	// 8.0. Privilege: SELECT on the table.
+	lagSQL = `SELECT TIMESTAMPDIFF(MICROSECOND, MAX(written), UTC_TIMESTAMP(6)) FROM ` + heartbeatTable + ` HAVING COUNT(*) > 0`
+
 	// versionSQL works on every MySQL and MariaDB.
 	versionSQL = `SELECT VERSION()`
 
@@ -158,6 +167,19 @@ WHERE i.VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled')`
 	// that report no address. 8.0.22.
 	dumpThreadsSQL = `SELECT HOST FROM performance_schema.processlist WHERE COMMAND LIKE 'Binlog Dump%'`
 )
+
+// The table of the write probes; see HeartbeatTable.
+const (
+	heartbeatTable      = "failoverd.heartbeat"
+	heartbeatPrivileges = "SELECT, INSERT, UPDATE"
+)
+
+// createHeartbeatSQL makes the table. 8.0. Privilege: CREATE on its database.
+var createHeartbeatSQL = []string{
+	"CREATE DATABASE IF NOT EXISTS failoverd",
+	"CREATE TABLE IF NOT EXISTS " + heartbeatTable + " (watcher VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY," +
+		" written DATETIME(6) NOT NULL COMMENT 'UTC, by the clock of the master') ENGINE = InnoDB COMMENT 'a row for each watcher of failoverd'",
+}
 
 // The privileges of the three accounts; see Grants.
 var (
