@@ -25,7 +25,7 @@ func TestBrokenProtectionsAreSeen(t *testing.T) {
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			const enough = 2000
+			const enough = 6000
 			seen := 0
 			for seed := uint64(1); seed <= enough; seed++ {
 				if r := Run(seed, Options{Break: b.name, Scenario: b.faults}); r.Failure != "" {

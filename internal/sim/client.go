@@ -52,38 +52,79 @@ type client struct {
 	every   time.Duration
 	patient time.Duration
 	ended   bool // it found that clients have stopped
+
+	present  *write
+	began    time.Duration
+	watching bool // a timer looks after its patience
+
+	writes, looks func(int)
+	told          func(Outcome)
+}
+
+func newClient(f *follower, every, patient time.Duration) *client {
+	c := &client{f: f, every: every, patient: patient}
+	c.writes, c.looks, c.told = c.write, c.lookAtClock, func(Outcome) { c.run() }
+	return c
 }
 
 func (c *client) run() {
 	w := c.f.w
-	w.after(w.between(c.every/2, c.every*3/2), func() {
-		if w.quiet {
-			c.ended = true
-			return
-		}
-		s := w.byName(c.f.doc.writer)
-		if s == nil {
-			c.run()
-			return
-		}
-		w.begin(c.f.node, s, c.patient, func(Outcome) { c.run() })
-	})
+	w.afterNumber(w.between(c.every/2, c.every*3/2), c.writes, 0)
+}
+
+func (c *client) write(int) {
+	w := c.f.w
+	if w.quiet {
+		c.ended = true
+		return
+	}
+	s := w.byName(c.f.doc.writer)
+	if s == nil {
+		c.run()
+		return
+	}
+	c.began = w.now
+	c.present = w.send(c.f.node, s, c.told)
+	if !c.watching {
+		c.watching = true
+		w.afterNumber(c.patient, c.looks, 0)
+	}
+}
+
+// lookAtClock gives up what has taken too long.
+func (c *client) lookAtClock(int) {
+	w := c.f.w
+	c.watching = false
+	if c.present.over {
+		return
+	}
+	if left := c.began + c.patient - w.now; left > 0 {
+		c.watching = true
+		w.afterNumber(left, c.looks, 0)
+		return
+	}
+	c.present.lost()
 }
 
 // begin sends a write from a node of the network and has told called once.
 func (w *World) begin(node int, s *server, patience time.Duration, told func(Outcome)) *write {
-	x := &write{w: w, id: int32(len(w.writes) + 1), told: told}
+	x := w.send(node, s, told)
+	w.after(patience, x.lost)
+	return x
+}
+
+// send is begin without an end to the patience.
+func (w *World) send(node int, s *server, told func(Outcome)) *write {
+	if len(w.slab) == 0 {
+		w.slab = make([]write, 64)
+	}
+	x := &w.slab[0]
+	w.slab = w.slab[1:]
+	x.w, x.id, x.told = w, int32(len(w.writes)+1), told
 	w.writes = append(w.writes, x)
-	w.after(patience, func() { x.end(Lost) })
 	if w.isCut(node, s.node()) || w.isCut(s.node(), node) || s.gone {
 		return x
 	}
-	w.after(w.latency(), func() {
-		if !s.alive {
-			x.end(Refused)
-			return
-		}
-		s.receive(func() { s.clientWrite(x) })
-	})
+	w.afterNumber(w.latency(), s.arrivals, int(x.id))
 	return x
 }

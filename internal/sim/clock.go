@@ -12,34 +12,49 @@ import (
 type clock struct {
 	now   time.Duration // since the world began
 	made  uint64
-	queue []event // a binary heap
+	queue []event // a heap
 	// running is the process whose code runs now, nil between processes.
 	running *proc
 	ran     int
 }
 
+// event is something to be called at a time. What is called again and again has
+// one function for all its events and tells them apart by the number.
 type event struct {
-	at   time.Duration
-	made uint64
-	do   func()
+	at     time.Duration
+	made   uint64
+	do     func()
+	number func(int)
+	n      int
 }
 
-func (e event) before(other event) bool {
+func (e *event) before(other *event) bool {
 	return e.at < other.at || (e.at == other.at && e.made < other.made)
 }
 
 // after has do called when d has passed.
-func (c *clock) after(d time.Duration, do func()) {
+func (c *clock) after(d time.Duration, do func()) { c.push(d, event{do: do}) }
+
+// afterNumber has do called with a number when d has passed.
+func (c *clock) afterNumber(d time.Duration, do func(int), n int) { c.push(d, event{number: do, n: n}) }
+
+// branches is how many children a place in the heap has. Four make it flat.
+const branches = 4
+
+func (c *clock) push(d time.Duration, e event) {
 	c.made++
-	c.queue = append(c.queue, event{c.now + max(d, 0), c.made, do})
-	for i := len(c.queue) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if !c.queue[i].before(c.queue[parent]) {
+	e.at, e.made = c.now+max(d, 0), c.made
+	c.queue = append(c.queue, e)
+	i := len(c.queue) - 1
+	for i > 0 {
+		parent := (i - 1) / branches
+		if !e.before(&c.queue[parent]) {
 			break
 		}
-		c.queue[i], c.queue[parent] = c.queue[parent], c.queue[i]
+		c.queue[i] = c.queue[parent]
 		i = parent
 	}
+	c.queue[i] = e
 }
 
 // next runs the next event. It reports false when there is none up to that time.
@@ -48,28 +63,44 @@ func (c *clock) next(until time.Duration) bool {
 		c.now = max(c.now, until)
 		return false
 	}
-	e := c.queue[0]
-	last := len(c.queue) - 1
-	c.queue[0], c.queue[last] = c.queue[last], event{}
-	c.queue = c.queue[:last]
-	for i := 0; ; {
-		child := 2*i + 1
-		if child >= last {
-			break
-		}
-		if right := child + 1; right < last && c.queue[right].before(c.queue[child]) {
-			child = right
-		}
-		if !c.queue[child].before(c.queue[i]) {
-			break
-		}
-		c.queue[i], c.queue[child] = c.queue[child], c.queue[i]
-		i = child
-	}
+	e := c.pop()
 	c.now = e.at
 	c.ran++
-	e.do()
+	if e.do != nil {
+		e.do()
+	} else {
+		e.number(e.n)
+	}
 	return true
+}
+
+func (c *clock) pop() event {
+	first := c.queue[0]
+	last := len(c.queue) - 1
+	e := c.queue[last]
+	c.queue[last] = event{}
+	c.queue = c.queue[:last]
+	i := 0
+	for {
+		least := branches*i + 1
+		if least >= last {
+			break
+		}
+		for child := least + 1; child < min(branches*i+1+branches, last); child++ {
+			if c.queue[child].before(&c.queue[least]) {
+				least = child
+			}
+		}
+		if !c.queue[least].before(&e) {
+			break
+		}
+		c.queue[i] = c.queue[least]
+		i = least
+	}
+	if last > 0 {
+		c.queue[i] = e
+	}
+	return first
 }
 
 // proc is a process that waits in the middle of its code. Exactly one runs at a
@@ -84,7 +115,8 @@ type proc struct {
 	// children end with it.
 	children []*proc
 	// held is asked before it goes on: a process of a stopped machine is kept back.
-	held func(*proc) bool
+	held  func(*proc) bool
+	wakes func(int) // wake, made once
 	// owed is set when a wake-up came while it was held.
 	owed bool
 }
@@ -95,6 +127,7 @@ type stopped struct{}
 // spawn starts a process now.
 func (c *clock) spawn(held func(*proc) bool, f func(*proc)) *proc {
 	p := &proc{clock: c, held: held}
+	p.wakes = p.wake
 	p.next, p.stop = iter.Pull(func(yield func(struct{}) bool) {
 		p.yield = yield
 		defer func() {
@@ -109,7 +142,7 @@ func (c *clock) spawn(held func(*proc) bool, f func(*proc)) *proc {
 	})
 	p.waits++
 	ticket := p.waits
-	c.after(0, func() { p.wake(ticket) })
+	c.afterNumber(0, p.wakes, ticket)
 	return p
 }
 
@@ -136,7 +169,7 @@ func (p *proc) wake(ticket int) {
 		return
 	}
 	if p.clock.running != nil { // one at a time
-		p.clock.after(0, func() { p.wake(ticket) })
+		p.clock.afterNumber(0, p.wakes, ticket)
 		return
 	}
 	p.waits++
@@ -148,7 +181,7 @@ func (p *proc) release() {
 	if p.owed && !p.ended {
 		p.owed = false
 		ticket := p.waits
-		p.clock.after(0, func() { p.wake(ticket) })
+		p.clock.afterNumber(0, p.wakes, ticket)
 	}
 	for _, child := range p.children {
 		child.release()

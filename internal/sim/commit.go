@@ -7,6 +7,18 @@ import (
 
 var errLockWait = errors.New("error 1205: lock wait timeout exceeded")
 
+// writeArrives is the end of a client's write's way; the number is the write's.
+func (s *server) writeArrives(id int) {
+	switch write := s.w.writes[id-1]; {
+	case !s.alive:
+		write.end(Refused)
+	case s.frozen:
+		s.receive(func() { s.clientWrite(write) })
+	default:
+		s.clientWrite(write)
+	}
+}
+
 // clientWrite is the arrival of a client's commit.
 func (s *server) clientWrite(write *write) {
 	switch {
@@ -53,7 +65,7 @@ func (s *server) finish(pos int) {
 	resume := false
 	for len(s.waiting) > 0 && s.waiting[0].pos <= pos {
 		c := s.waiting[0]
-		s.waiting = s.waiting[1:]
+		s.waiting = shifted(s.waiting, 1)
 		s.executed.add(c.t)
 		switch {
 		case c.write == nil:

@@ -146,6 +146,9 @@ func (w *World) beforeCommit(journal.Command) {}
 // committed is called for each command that the journal took or refused.
 func (w *World) committed(c journal.Command, err error) {
 	w.note("committed "+kindOf(c), len(w.raft.log), b2i(err != nil), 0)
+	if c.HighWater == nil {
+		w.disturb()
+	}
 	if err != nil {
 		w.say("refused: %v", err)
 		return

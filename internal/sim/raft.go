@@ -133,6 +133,7 @@ func (r *raft) check() {
 		return // a world of servers alone
 	}
 	w := r.w
+	w.disturb()
 	if old := r.leader; old != nil {
 		if old.alive && !old.paused && r.hears(old) && old.term != nil {
 			return

@@ -30,6 +30,13 @@ type link struct {
 	base            vec           // what the server had when the link was made
 	received        vec           // all of relay, and base
 	heard           time.Duration // when the source was last heard, -1 for never
+	applies         func(int)     // made once; the number is the start of the process
+}
+
+func newLink(replica, source *server) *link {
+	l := &link{replica: replica, source: source, ioOn: true, sqlOn: true, heard: -1}
+	l.applies = l.applierRuns
+	return l
 }
 
 // conn is a dump thread at the source and its replica's IO thread.
@@ -43,8 +50,16 @@ type conn struct {
 	since           time.Duration
 	stalled         time.Duration // since when nothing arrives, -1 while it does
 	arrives         time.Duration // the latest arrival: events keep their order
-	slow            []txn         // what a slow wire still holds
-	slowAt          []int         // and its places in the source's binlog
+	slow            []sent        // what a slow wire still holds
+	wire            []sent        // what is on its way, in order
+	next, acks      func(int)     // the arrivals of the first of wire and of a receipt, made once
+	boot            int           // of the source, when it was made
+}
+
+// sent is a transaction and its place in the source's binary log.
+type sent struct {
+	t   txn
+	pos int
 }
 
 // follow makes a new link and forgets the old one, relay log and all.
@@ -52,7 +67,8 @@ func (s *server) follow(source *server) {
 	if s.link != nil {
 		s.link.disconnect()
 	}
-	s.link = &link{replica: s, source: source, ioOn: true, sqlOn: true, base: s.executed, received: s.executed, heard: -1}
+	s.link = newLink(s, source)
+	s.link.base, s.link.received = s.executed, s.executed
 	s.link.connect(s.w.latency())
 }
 
@@ -132,7 +148,8 @@ func (l *link) established() {
 			break
 		}
 	}
-	c := &conn{source: src, replica: s, armed: s.replicaSync, skip: held, open: true, served: true, since: s.w.now, stalled: -1}
+	c := &conn{source: src, replica: s, armed: s.replicaSync, skip: held, open: true, served: true, boot: src.boot, since: s.w.now, stalled: -1}
+	c.next, c.acks = c.arrived, c.ackArrives
 	l.conn, l.heard = c, s.w.now
 	src.conns = append(src.conns, c)
 	s.w.connected(c)
@@ -153,8 +170,7 @@ func (c *conn) send() {
 		}
 		pos := c.sent
 		if c.replica.slowWire > 0 || len(c.slow) > 0 {
-			c.slow = append(c.slow, t)
-			c.slowAt = append(c.slowAt, pos)
+			c.slow = append(c.slow, sent{t, pos})
 			if len(c.slow) == 1 {
 				c.crawl()
 			}
@@ -167,11 +183,26 @@ func (c *conn) send() {
 func (c *conn) deliver(t txn, pos int) {
 	w := c.source.w
 	c.arrives = max(c.arrives+1, w.now+w.latency())
-	w.after(c.arrives-w.now, func() {
-		if c.open {
-			c.replica.receive(func() { c.arrive(t, pos) })
-		}
-	})
+	c.wire = append(c.wire, sent{t, pos})
+	w.afterNumber(c.arrives-w.now, c.next, 0)
+}
+
+// shifted drops the first n in place, so that a queue keeps its memory.
+func shifted[T any](queue []T, n int) []T {
+	return queue[:copy(queue, queue[n:])]
+}
+
+// arrived is the end of a transaction's way: they keep their order.
+func (c *conn) arrived(int) {
+	first := c.wire[0]
+	c.wire = shifted(c.wire, 1)
+	switch {
+	case !c.open:
+	case c.replica.up():
+		c.arrive(first.t, first.pos)
+	default:
+		c.replica.receive(func() { c.arrive(first.t, first.pos) })
+	}
 }
 
 // crawl delivers one after the other while the wire is slow, then all at once.
@@ -179,8 +210,8 @@ func (c *conn) crawl() {
 	w := c.source.w
 	w.after(min(c.replica.slowWire, 400*time.Millisecond), func() {
 		for len(c.slow) > 0 && c.open {
-			c.deliver(c.slow[0], c.slowAt[0])
-			c.slow, c.slowAt = c.slow[1:], c.slowAt[1:]
+			c.deliver(c.slow[0].t, c.slow[0].pos)
+			c.slow = c.slow[1:]
 			if c.replica.slowWire > 0 && len(c.slow) > 0 {
 				c.crawl()
 				return
@@ -207,19 +238,26 @@ func (c *conn) arrive(t txn, pos int) {
 
 func (c *conn) acknowledge() {
 	w := c.source.w
-	pos, boot := c.receipt, c.source.boot
-	if pos == 0 || w.isCut(c.replica.node(), c.source.node()) {
+	if c.receipt == 0 || w.isCut(c.replica.node(), c.source.node()) {
 		return
 	}
-	w.after(w.latency(), func() {
-		if c.source.boot == boot {
-			c.source.receive(func() {
-				if c.served {
-					c.source.acked(pos)
-				}
-			})
-		}
-	})
+	w.afterNumber(w.latency(), c.acks, c.receipt)
+}
+
+func (c *conn) ackArrives(pos int) {
+	switch {
+	case c.source.boot != c.boot:
+	case c.source.frozen:
+		c.source.receive(func() { c.acked(pos) })
+	default:
+		c.acked(pos)
+	}
+}
+
+func (c *conn) acked(pos int) {
+	if c.served {
+		c.source.acked(pos)
+	}
 }
 
 // kick lets the applier go on.
@@ -233,13 +271,19 @@ func (l *link) kick() {
 	if s.slowUntil > s.w.now {
 		wait = s.slowUntil - s.w.now
 	}
-	s.w.serverAfter(s, wait, func() {
-		if s.link != l {
-			return
-		}
+	s.w.afterNumber(wait, l.applies, s.boot)
+}
+
+func (l *link) applierRuns(boot int) {
+	s := l.replica
+	switch {
+	case s.boot != boot || s.link != l:
+	case s.frozen:
+		s.receive(func() { l.applierRuns(boot) })
+	default:
 		l.applying = false
 		l.apply()
-	})
+	}
 }
 
 func (l *link) apply() {
@@ -334,7 +378,7 @@ func (c *conn) lastHeard() time.Duration {
 
 func (l *link) facts() *topology.Link {
 	f := &topology.Link{
-		SourceAddr: l.source.info.Addr(), IO: topology.Off, SQL: topology.Off, AutoPosition: true, Heartbeat: topology.Duration(heartbeatEvery),
+		SourceAddr: l.source.addr, IO: topology.Off, SQL: topology.Off, AutoPosition: true, Heartbeat: topology.Duration(heartbeatEvery),
 		IOError: l.ioErr, SQLError: l.sqlErr, Silence: topology.Duration(never), SourceUUID: uuids[l.source.id],
 	}
 	heard := l.heard

@@ -76,7 +76,7 @@ func (w *World) build() {
 	for _, f := range []*follower{{w: w, node: webNode, doc: d}, {w: w, node: webNode, doc: d}, {w: w, node: oldNode, doc: d, zombie: true}} {
 		w.followers = append(w.followers, f)
 		f.poll()
-		c := &client{f: f, every: w.between(60*time.Millisecond, 250*time.Millisecond), patient: w.between(800*time.Millisecond, 3*time.Second)}
+		c := newClient(f, w.between(60*time.Millisecond, 250*time.Millisecond), w.between(800*time.Millisecond, 3*time.Second))
 		w.clients = append(w.clients, c)
 		c.run()
 	}
@@ -111,7 +111,10 @@ func (w *World) finish(sc *scenario) {
 func (w *World) staysAtRest() bool {
 	changes := w.oracle.changes
 	w.quiet = true
-	w.run(w.now + 3500*time.Millisecond)
+	w.run(w.now + 1500*time.Millisecond)
+	for until := w.now + 2*time.Second; w.now < until && !w.allKnow(); {
+		w.run(w.now + 100*time.Millisecond)
+	}
 	well, _ := w.atRest()
 	if well && w.oracle.changes == changes {
 		return true
@@ -126,11 +129,23 @@ func (w *World) staysAtRest() bool {
 	return false
 }
 
+// allKnow says whether the store and every web server have the newest document.
+func (w *World) allKnow() bool {
+	d := w.doc(w.raft.state.Head)
+	for _, f := range w.followers {
+		if !f.zombie && f.doc != d {
+			return false
+		}
+	}
+	return w.store.head == d
+}
+
 // probeWrite says whether the master acknowledges a write within a second.
 func (w *World) probeWrite() bool {
 	got := Pending
 	w.begin(webNode, w.byName(w.product().Chain.Master()), 2*time.Second, func(o Outcome) { got = o })
-	w.run(w.now + time.Second)
+	for until := w.now + time.Second; w.failure == "" && got == Pending && w.next(until); {
+	}
 	return got == Acked
 }
 

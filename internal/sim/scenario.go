@@ -52,7 +52,7 @@ func faultNamed(name string) fault {
 
 // play lets the faults happen, in the middle of each other or far apart.
 func (sc *scenario) play(w *World) {
-	w.run(w.between(1500*time.Millisecond, 3*time.Second)) // the chain is well
+	w.run(w.between(500*time.Millisecond, 2*time.Second)) // the chain is well
 	w.oracle.harmless = sc.harmless && w.opts.at == nil
 	end := w.now
 	spread := []time.Duration{100 * time.Millisecond, time.Second, 4 * time.Second}[w.rng.IntN(3)]

@@ -14,13 +14,14 @@ import (
 // scout is one watcher of the trio: its probes, its copy of the journal, and its
 // mind while it leads. It implements watcher.Around.
 type scout struct {
-	w       *World
-	id      int
-	name    string
-	alive   bool
-	paused  bool // stopped like SIGSTOP, or stuck
-	backlog []func()
-	life    int // counts the starts
+	w        *World
+	id       int
+	name     string
+	alive    bool
+	paused   bool // stopped like SIGSTOP, or stuck
+	pausedAt time.Duration
+	backlog  []func()
+	life     int // counts the starts
 
 	sighters   []*sighter
 	storeTimer int // counts the rounds of keepStored
@@ -29,13 +30,17 @@ type scout struct {
 	heard      [3]heard
 	asking     [3]bool
 
-	term    *term
-	termNo  int
-	owner   int // of its sessions: a new one for each term
-	proc    *proc
-	mind    *watcher.Mind
-	ticket  int
-	ticking *term
+	term      *term
+	termNo    int
+	owner     int // of its sessions: a new one for each term
+	proc      *proc
+	mind      *watcher.Mind
+	ticket    int
+	ticking   *term
+	old       []map[string]topology.Sighting // of views that will not be read after this tick
+	exchanges int                            // counts them, so that an old timer does nothing
+	again     func()                         // the next exchange
+	dozes     bool                           // its mind sleeps for longer than usual, see calm
 }
 
 // heard is another watcher's latest view.
@@ -50,7 +55,7 @@ var _ watcher.Around = (*scout)(nil)
 func newScout(w *World, id int) *scout {
 	x := &scout{w: w, id: id, name: "w" + string(rune('1'+id)), state: journal.New()}
 	for _, s := range w.servers {
-		x.sighters = append(x.sighters, &sighter{scout: x, s: s})
+		x.sighters = append(x.sighters, newSighter(x, s))
 	}
 	return x
 }
@@ -75,7 +80,7 @@ func (x *scout) start() {
 	x.backlog = nil
 	x.heard, x.asking = [3]heard{}, [3]bool{}
 	for _, g := range x.sighters {
-		*g = sighter{scout: x, s: g.s, missedSince: -1, pinging: -1, factsAt: -never}
+		g.reset()
 		g.schedule(x.w.between(0, probeEvery))
 	}
 	life := x.life
@@ -91,6 +96,9 @@ func (x *scout) crash() {
 	x.w.note("watcher crash", x.id, 0, 0)
 	x.alive, x.paused = false, false
 	x.life++
+	for _, g := range x.sighters {
+		g.timer++ // its rounds end
+	}
 	x.term, x.mind, x.ticking = nil, nil, nil
 	p := x.proc
 	x.proc = nil
@@ -103,7 +111,7 @@ func (x *scout) crash() {
 func (x *scout) pause() {
 	if x.alive && !x.paused {
 		x.w.note("watcher stopped", x.id, 0, 0)
-		x.paused = true
+		x.paused, x.pausedAt = true, x.w.now
 		x.w.raft.check()
 	}
 }
@@ -144,6 +152,7 @@ func (x *scout) lead(termNo int) {
 	x.exchange(t, life)
 	x.proc = x.w.spawn(func(*proc) bool { return x.paused }, func(p *proc) {
 		for t.Err() == nil {
+			x.forgetOld()
 			tick := &term{parent: t}
 			x.ticking = tick
 			x.guard(tick)
@@ -153,8 +162,12 @@ func (x *scout) lead(termNo int) {
 				continue
 			}
 			x.ticket = p.ticket()
-			ticket := x.ticket
-			x.w.after(probeEvery, func() { p.wake(ticket) })
+			x.dozes = x.w.calm(x)
+			pause := probeEvery
+			if x.dozes {
+				pause = calmEvery
+			}
+			x.w.afterNumber(pause, p.wakes, x.ticket)
 			p.pause()
 		}
 	})
@@ -207,43 +220,67 @@ func (x *scout) exchange(t *term, life int) {
 			x.askOther(other, false, func() { x.asking[other.id] = false })
 		}
 	}
-	x.w.after(exchangeEvery, func() { x.run(func() { x.exchange(t, life) }) })
+	pause := exchangeEvery
+	if x.w.calm(x) {
+		pause = calmEvery
+	}
+	x.exchanges++
+	n := x.exchanges
+	x.again = func() {
+		x.run(func() {
+			if x.exchanges == n {
+				x.exchange(t, life)
+			}
+		})
+	}
+	x.w.after(pause, x.again)
 }
 
 // askOther asks one watcher for its view and has done called when it came, failed or took too long.
 func (x *scout) askOther(other *scout, look bool, done func()) {
 	w, life, over := x.w, x.life, false
+	asked := w.now
 	finish := func(v topology.View, ok bool) {
 		if over || x.life != life {
 			return
 		}
 		over = true
 		if ok {
+			if was := &x.heard[other.id]; was.ok {
+				x.old = append(x.old, was.view.Sightings)
+			}
 			x.heard[other.id] = heard{v, w.now, true}
 		}
 		done()
 	}
-	reply := func(v topology.View) {
-		if !w.isCut(other.node(), x.node()) {
-			w.after(w.latency(), func() { x.run(func() { finish(v, true) }) })
-		}
+	giveUp := func() {
+		w.after(asked+answerPatience-w.now, func() { x.run(func() { finish(topology.View{}, false) }) })
 	}
-	w.after(answerPatience, func() { x.run(func() { finish(topology.View{}, false) }) })
+	reply := func() {
+		if w.isCut(other.node(), x.node()) {
+			giveUp()
+			return
+		}
+		v := other.view()
+		w.after(w.latency(), func() { x.run(func() { finish(v, true) }) })
+	}
 	if w.isCut(x.node(), other.node()) {
+		giveUp()
 		return
 	}
 	w.after(w.latency(), func() {
-		if !other.alive {
+		switch {
+		case !other.alive:
 			w.after(w.latency(), func() { x.run(func() { finish(topology.View{}, false) }) })
-			return
+		case look:
+			giveUp()
+			other.run(func() { other.lookAnew(reply) })
+		case other.paused:
+			giveUp()
+			other.run(reply)
+		default:
+			reply()
 		}
-		other.run(func() {
-			if look {
-				other.lookAnew(func() { reply(other.view()) })
-			} else {
-				reply(other.view())
-			}
-		})
 	})
 }
 
@@ -272,11 +309,29 @@ func (x *scout) lookAnew(done func()) {
 }
 
 func (x *scout) view() topology.View {
-	v := topology.View{Watcher: x.name, Product: Product, Sightings: make(map[string]topology.Sighting, len(x.sighters))}
+	v := topology.View{Watcher: x.name, Product: Product, Sightings: x.w.sightings()}
 	for _, g := range x.sighters {
 		v.Sightings[g.s.info.Name] = g.sighting()
 	}
 	return v
+}
+
+// sightings is the memory of a view: that of one that nobody reads any more, if there is one.
+func (w *World) sightings() map[string]topology.Sighting {
+	if n := len(w.unread) - 1; n >= 0 {
+		m := w.unread[n]
+		w.unread = w.unread[:n]
+		return m
+	}
+	return make(map[string]topology.Sighting, len(w.servers))
+}
+
+// forgetOld gives back the memory of views that earlier ticks had: a mind keeps none.
+func (x *scout) forgetOld() {
+	for _, m := range x.old {
+		x.w.unread = append(x.w.unread, m)
+	}
+	x.old = x.old[:0]
 }
 
 // Now implements watcher.Around.
@@ -316,7 +371,8 @@ func (x *scout) Views(ctx context.Context, _ string, look bool) []topology.View 
 			p.pause()
 		}
 	}
-	views := []topology.View{x.view()}
+	views := append(make([]topology.View, 0, len(x.heard)), x.view())
+	x.old = append(x.old, views[0].Sightings)
 	for i, h := range x.heard {
 		if i != x.id && h.ok {
 			h.view.Age += topology.Duration(x.w.now - h.at)
@@ -337,7 +393,7 @@ type servants struct{ x *scout }
 
 // Server implements promote.World.
 func (v servants) Server(s topology.Server) promote.Server {
-	return &control{w: v.x.w, s: v.x.w.byAddr(s.Addr()), owner: v.x.owner, node: v.x.node(), scout: v.x}
+	return &control{w: v.x.w, s: v.x.w.byName(s.Name), owner: v.x.owner, node: v.x.node(), scout: v.x}
 }
 
 // Each implements promote.World.
@@ -367,6 +423,15 @@ func (v servants) Each(ctx context.Context, servers []topology.Server, f func(co
 
 // Publish implements promote.World.
 func (v servants) Publish(ctx context.Context, _ string) error { return v.x.announce(ctx) }
+
+// Pause implements promote.World.
+func (v servants) Pause(ctx context.Context, d time.Duration) error {
+	p := v.x.w.running
+	ticket := p.ticket()
+	v.x.w.after(d, func() { p.wake(ticket) })
+	p.pause()
+	return ctx.Err()
+}
 
 // Save implements promote.World.
 func (v servants) Save(context.Context, string, topology.Server, topology.GTIDSet) (string, error) {

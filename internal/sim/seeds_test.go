@@ -33,7 +33,7 @@ func seedsByDefault() int {
 // TestSeeds plays worlds until one breaks a promise. With -v and a single seed it prints the trace.
 func TestSeeds(t *testing.T) {
 	t.Parallel()
-	defer debug.SetGCPercent(debug.SetGCPercent(800)) // worlds are small and short
+	defer debug.SetGCPercent(debug.SetGCPercent(4000)) // worlds are small and short
 	start := time.Now()
 	var next atomic.Uint64
 	next.Store(*firstSeed)

@@ -12,6 +12,7 @@ type server struct {
 	w    *World
 	id   int
 	info topology.Server
+	addr string
 
 	alive  bool
 	frozen bool
@@ -49,6 +50,7 @@ type server struct {
 
 	executedSet, receivedSet cached
 	idle                     *topology.Facts // facts of a server without a link, until it changes
+	arrivals                 func(int)       // of clients' writes, made once
 }
 
 // commit is one transaction that waits for its acknowledgement.
@@ -70,7 +72,9 @@ type executedWait struct {
 }
 
 func newServer(w *World, id int, info topology.Server) *server {
-	return &server{w: w, id: id, info: info, alive: true, closed: true, openedAt: -1}
+	s := &server{w: w, id: id, info: info, addr: info.Addr(), alive: true, closed: true, openedAt: -1}
+	s.arrivals = s.writeArrives
+	return s
 }
 
 // receive hands the process something that arrived over the network.
@@ -94,6 +98,7 @@ func (s *server) kill(host bool) {
 		return
 	}
 	s.w.note("kill", s.id, b2i(host), 0)
+	s.w.disturb()
 	s.alive, s.frozen, s.gone = false, false, host
 	s.boot++
 	s.inbox, s.requests, s.waits = nil, nil, nil
@@ -124,6 +129,7 @@ func (s *server) start() {
 		return
 	}
 	s.w.note("start", s.id, 0, 0)
+	s.w.disturb()
 	s.alive, s.frozen, s.gone, s.byHand = true, false, false, false
 	s.boot++
 	s.closed, s.offline, s.sourceSync, s.replicaSync = true, false, false, false

@@ -20,7 +20,7 @@ func TestServer(t *testing.T) {
 		a, b, c := w.servers[0], w.servers[1], w.servers[2]
 		a.sourceSync, b.replicaSync = true, true
 		for _, pair := range [][2]*server{{b, a}, {c, b}} {
-			pair[0].link = &link{replica: pair[0], source: pair[1], ioOn: true, sqlOn: true, heard: -1}
+			pair[0].link = newLink(pair[0], pair[1])
 			pair[0].link.established()
 		}
 		a.closed = false

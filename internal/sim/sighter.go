@@ -25,41 +25,109 @@ type sighter struct {
 	missedSince time.Duration // -1 while it answers
 	facts       *topology.Facts
 	factsAt     time.Duration
-	pinging     time.Duration // -1 between pings
-	wanted      []func()
-	timer       int // counts the timers, so that an old one does nothing
+	sentAt      time.Duration // of the ping under way, or of the next one
+	wanted      []func()      // who waits for a look that has not begun
+	asked       []func()      // who waits for the one under way
+	changed     bool          // by the ping under way
+	lookAt      time.Duration
+	seen        *topology.Facts // on their way back
+	timer       int             // counts the timers, so that an old one does nothing
+
+	answers, arrives, returns func(int) // the parts of a round, made once
 }
 
-// schedule sets the time of the next ping.
+func newSighter(x *scout, s *server) *sighter {
+	g := &sighter{scout: x, s: s}
+	g.answers, g.arrives, g.returns = g.answer, g.lookArrives, g.lookReturns
+	return g
+}
+
+// reset forgets everything, as a new process has.
+func (g *sighter) reset() {
+	*g = sighter{scout: g.scout, s: g.s, missedSince: -1, factsAt: -never, timer: g.timer + 1, answers: g.answers, arrives: g.arrives, returns: g.returns}
+}
+
+// schedule sets the time of the next ping. What it meets is seen when it would be answered.
 func (g *sighter) schedule(d time.Duration) {
-	g.timer++
-	timer, life := g.timer, g.scout.life
-	g.scout.w.after(d, func() {
-		if g.timer == timer && g.scout.life == life {
-			g.scout.run(g.once)
-		}
-	})
-}
-
-// once pings, and looks when that is due, asked for, or new.
-func (g *sighter) once() {
-	w, life := g.scout.w, g.scout.life
-	asked := g.wanted
-	g.wanted = nil
-	sent := w.now
-	g.pinging = sent
-	w.ping(g.scout, g.s, func(contact topology.Contact) {
-		if g.scout.life != life {
-			return
-		}
-		g.scout.run(func() { g.pinged(sent, contact, asked) })
-	})
-}
-
-func (g *sighter) pinged(sent time.Duration, contact topology.Contact, asked []func()) {
 	w := g.scout.w
-	was := g.contact
-	g.pinging, g.contact, g.err = -1, contact, ""
+	g.timer++
+	g.sentAt = w.now + d
+	w.afterNumber(d+2*w.latency(), g.answers, g.timer)
+}
+
+// probing says that a ping or a look is under way.
+func (g *sighter) probing() bool { return g.scout.w.now >= g.sentAt }
+
+// run has do called in the watcher, unless the round is over by then.
+func (g *sighter) run(timer int, do func()) {
+	if !g.scout.paused {
+		if g.timer == timer {
+			do()
+		}
+		return
+	}
+	g.scout.run(func() {
+		if g.timer == timer {
+			do()
+		}
+	})
+}
+
+func (g *sighter) answer(timer int) {
+	w, x, s := g.scout.w, g.scout, g.s
+	switch {
+	case g.timer != timer:
+	case x.paused && g.sentAt >= x.pausedAt: // it was never sent
+		g.run(timer, func() { g.schedule(0) })
+	case w.isCut(x.node(), s.node()) || w.isCut(s.node(), x.node()) || s.gone:
+		w.after(g.sentAt+pingDeadline-w.now, func() { g.run(timer, func() { g.pinged(topology.Silent) }) })
+	case !s.alive:
+		g.run(timer, func() { g.pinged(topology.Refused) })
+	case s.frozen:
+		g.slowly(timer, 0)
+	case w.chance(500): // on a busy machine
+		g.slowly(timer, w.between(50*time.Millisecond, 600*time.Millisecond))
+	default:
+		g.replied(timer)
+	}
+}
+
+func (g *sighter) replied(timer int) {
+	contact := topology.Answered
+	if g.s.denied {
+		contact = topology.Denied
+	}
+	if !g.scout.paused {
+		g.pinged(contact)
+		return
+	}
+	g.run(timer, func() { g.pinged(contact) })
+}
+
+// slowly is a ping that the server answers late, if at all.
+func (g *sighter) slowly(timer int, d time.Duration) {
+	w, over := g.scout.w, false
+	w.after(d, func() {
+		g.s.receive(func() {
+			if x := g.scout; !over && g.timer == timer && !g.s.gone && !w.isCut(x.node(), g.s.node()) && !w.isCut(g.s.node(), x.node()) {
+				over = true
+				g.replied(timer)
+			}
+		})
+	})
+	w.after(g.sentAt+pingDeadline-w.now, func() {
+		if !over {
+			over = true
+			g.run(timer, func() { g.pinged(topology.Silent) })
+		}
+	})
+}
+
+// pinged looks when that is due, asked for, or new.
+func (g *sighter) pinged(contact topology.Contact) {
+	g.asked, g.wanted = g.wanted, nil
+	g.changed = g.contact != contact
+	g.contact, g.err = contact, ""
 	if contact != topology.Answered {
 		g.err = "ping: " + string(contact)
 	}
@@ -67,68 +135,84 @@ func (g *sighter) pinged(sent time.Duration, contact topology.Contact, asked []f
 	case !contact.Missed():
 		g.missedSince = -1
 	case g.missedSince < 0:
-		g.missedSince = sent
+		g.missedSince = g.sentAt
 	}
-	end := func() {
-		if was != contact {
-			g.scout.wakeMind()
-		}
-		for _, done := range asked {
-			done()
-		}
-		if len(g.wanted) > 0 {
-			g.once()
-			return
-		}
-		g.schedule(probeEvery - probeEvery/10 + w.between(0, probeEvery/5))
-	}
-	if contact != topology.Answered || (len(asked) == 0 && was == contact && w.now-g.factsAt < lookEvery) {
-		end()
+	w := g.scout.w
+	if contact != topology.Answered || (len(g.asked) == 0 && !g.changed && w.now-g.factsAt < lookEvery) {
+		g.end()
 		return
 	}
-	g.look(end)
+	g.lookAt = w.now
+	w.afterNumber(w.latency(), g.arrives, g.timer)
 }
 
-func (g *sighter) look(end func()) {
-	w, life, at := g.scout.w, g.scout.life, g.scout.w.now
+// end ends a round and sets the time of the next.
+func (g *sighter) end() {
+	if g.changed {
+		g.scout.wakeMind()
+	}
+	asked := g.asked
+	g.asked = nil
+	for _, done := range asked {
+		done()
+	}
+	if len(g.wanted) > 0 {
+		g.schedule(0)
+		return
+	}
+	g.schedule(probeEvery - probeEvery/10 + g.scout.w.between(0, probeEvery/5))
+}
+
+func (g *sighter) lookArrives(timer int) {
+	if g.timer != timer {
+		return
+	}
+	w, node, s := g.scout.w, g.scout.node(), g.s
+	if s.up() && !w.isCut(node, s.node()) && !w.isCut(s.node(), node) {
+		g.seen = s.facts()
+		w.afterNumber(w.latency(), g.returns, timer)
+		return
+	}
 	over := false
-	finish := func(facts *topology.Facts) {
-		if over || g.scout.life != life {
-			return
-		}
-		over = true
-		g.scout.run(func() {
-			if facts == nil {
-				g.err = "look: no answer"
-			} else {
-				g.facts, g.factsAt = facts, at
+	if !w.isCut(node, s.node()) {
+		s.receive(func() {
+			if over || g.timer != timer || w.isCut(s.node(), node) {
+				return
 			}
-			end()
+			over, g.seen = true, s.facts()
+			w.afterNumber(w.latency(), g.returns, timer)
 		})
 	}
-	node := g.scout.node()
-	w.after(w.latency(), func() {
-		if w.isCut(node, g.s.node()) {
-			return
+	w.after(g.lookAt+lookTimeout-w.now, func() {
+		if !over {
+			over = true
+			g.run(timer, func() {
+				g.err = "look: no answer"
+				g.end()
+			})
 		}
-		g.s.receive(func() {
-			facts := g.s.facts()
-			if !w.isCut(g.s.node(), node) {
-				w.after(w.latency(), func() { finish(facts) })
-			}
-		})
 	})
-	w.after(lookTimeout, func() { finish(nil) })
+}
+
+func (g *sighter) lookReturns(timer int) {
+	if g.scout.paused {
+		g.run(timer, func() { g.lookReturns(timer) })
+		return
+	}
+	if g.timer == timer {
+		g.facts, g.factsAt, g.seen = g.seen, g.lookAt, nil
+		g.end()
+	}
 }
 
 // ask asks for a full look at once; a server that is silent is not asked again.
 func (g *sighter) ask(done func()) {
-	if g.contact == topology.Silent || (g.pinging >= 0 && g.scout.w.now-g.pinging > 200*time.Millisecond) {
+	if g.contact == topology.Silent || g.scout.w.now-g.sentAt > 200*time.Millisecond {
 		done()
 		return
 	}
 	g.wanted = append(g.wanted, done)
-	if g.pinging < 0 {
+	if !g.probing() {
 		g.schedule(0)
 	}
 }
@@ -146,43 +230,4 @@ func (g *sighter) sighting() topology.Sighting {
 		out.FactsAge = topology.Duration(now - g.factsAt)
 	}
 	return out
-}
-
-// ping has done called once with how the server answered.
-func (w *World) ping(from *scout, s *server, done func(topology.Contact)) {
-	node := from.node()
-	cut := func() bool { return w.isCut(node, s.node()) || w.isCut(s.node(), node) }
-	over := false
-	finish := func(contact topology.Contact) {
-		if !over {
-			over = true
-			done(contact)
-		}
-	}
-	answer := func() {
-		switch {
-		case cut() || s.gone:
-		case s.denied:
-			finish(topology.Denied)
-		default:
-			finish(topology.Answered)
-		}
-	}
-	if w.chance(500) && !cut() && s.up() { // a slow reply on a busy machine
-		w.after(w.between(50*time.Millisecond, 600*time.Millisecond), func() { s.receive(answer) })
-		w.after(pingDeadline, func() { finish(topology.Silent) })
-		return
-	}
-	w.after(2*w.latency(), func() {
-		switch {
-		case cut() || s.gone:
-		case !s.alive:
-			finish(topology.Refused)
-		default:
-			s.receive(answer)
-		}
-		if !over {
-			w.after(pingDeadline-16*time.Millisecond, func() { finish(topology.Silent) })
-		}
-	})
 }

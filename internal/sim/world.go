@@ -27,9 +27,12 @@ type World struct {
 	followers []*follower
 	clients   []*client
 	writes    []*write
+	unread    []map[string]topology.Sighting
+	slab      []write       // where the next ones are taken from
 	cut       [nodes]uint32 // by sender, a bit for each receiver that it cannot reach
 	kept      []keptRequest // statements that a cut network still holds
 	quiet     bool          // clients have stopped writing
+	disturbed time.Duration // when anything but writes last happened
 	oracle    oracle
 	stats     Stats
 	owners    int // counts the terms that had sessions
@@ -106,6 +109,7 @@ func (w *World) setCut(from, to int, cut bool) {
 
 // linksChanged looks at all replication connections after a change of the network or of a process.
 func (w *World) linksChanged() {
+	w.disturb()
 	for _, s := range w.servers {
 		if s.link == nil || s.link.conn == nil {
 			continue
@@ -235,7 +239,7 @@ func (w *World) chain() topology.Chain {
 // byAddr finds the server of an inventory entry.
 func (w *World) byAddr(addr string) *server {
 	for _, s := range w.servers {
-		if s.info.Addr() == addr {
+		if s.addr == addr {
 			return s
 		}
 	}
@@ -257,7 +261,7 @@ func (w *World) connectChain() {
 	a.sourceSync = true
 	b.replicaSync, c.replicaSync = true, true
 	for _, pair := range [][2]*server{{b, a}, {c, b}, {d, a}} {
-		pair[0].link = &link{replica: pair[0], source: pair[1], ioOn: true, sqlOn: true, heard: -1}
+		pair[0].link = newLink(pair[0], pair[1])
 		pair[0].link.established()
 	}
 	a.closed, a.openedAt = false, 0

@@ -1,8 +1,9 @@
 package topology
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -140,12 +141,12 @@ func gtidSetOf(spans map[string][]gtidSpan) GTIDSet {
 			set.lines = append(set.lines, gtidLine{origin, runs})
 		}
 	}
-	sort.Slice(set.lines, func(i, j int) bool { return set.lines[i].origin < set.lines[j].origin })
+	slices.SortFunc(set.lines, func(a, b gtidLine) int { return strings.Compare(a.origin, b.origin) })
 	return set
 }
 
 func joinSpans(runs []gtidSpan) []gtidSpan {
-	sort.Slice(runs, func(i, j int) bool { return runs[i].first < runs[j].first })
+	slices.SortFunc(runs, func(a, b gtidSpan) int { return cmp.Compare(a.first, b.first) })
 	var out []gtidSpan
 	for _, run := range runs {
 		if n := len(out); n > 0 && run.first <= out[n-1].last+1 {
@@ -253,13 +254,24 @@ func (s GTIDSet) Union(other GTIDSet) GTIDSet {
 	if other.Contains(s) {
 		return other
 	}
-	spans := map[string][]gtidSpan{}
-	for _, set := range []GTIDSet{s, other} {
-		for _, line := range set.lines {
-			spans[line.origin] = append(spans[line.origin], line.runs...)
+	out := GTIDSet{lines: make([]gtidLine, 0, len(s.lines)+len(other.lines))}
+	i, j := 0, 0
+	for i < len(s.lines) && j < len(other.lines) {
+		switch a, b := s.lines[i], other.lines[j]; strings.Compare(a.origin, b.origin) {
+		case -1:
+			out.lines = append(out.lines, a)
+			i++
+		case 1:
+			out.lines = append(out.lines, b)
+			j++
+		default:
+			out.lines = append(out.lines, gtidLine{a.origin, joinSpans(append(append([]gtidSpan(nil), a.runs...), b.runs...))})
+			i, j = i+1, j+1
 		}
 	}
-	return gtidSetOf(spans)
+	out.lines = append(out.lines, s.lines[i:]...)
+	out.lines = append(out.lines, other.lines[j:]...)
+	return out
 }
 
 // Minus returns the transactions of s that other lacks.
@@ -300,9 +312,15 @@ func minusSpans(runs, cut []gtidSpan) []gtidSpan {
 // committed under any tag.
 func (s GTIDSet) WithoutServer(uuid string) GTIDSet {
 	uuid = strings.ToLower(uuid)
-	var out GTIDSet
+	committed := func(line gtidLine) bool {
+		return strings.HasPrefix(line.origin, uuid) && (len(line.origin) == len(uuid) || line.origin[len(uuid)] == ':')
+	}
+	if !slices.ContainsFunc(s.lines, committed) {
+		return s
+	}
+	out := GTIDSet{lines: make([]gtidLine, 0, len(s.lines))}
 	for _, line := range s.lines {
-		if line.origin != uuid && !strings.HasPrefix(line.origin, uuid+":") {
+		if !committed(line) {
 			out.lines = append(out.lines, line)
 		}
 	}
