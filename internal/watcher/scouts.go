@@ -55,14 +55,27 @@ func (s *scouts) follow(ctx context.Context, chains []topology.Chain) {
 			if s.chains[product][server.Name] == nil {
 				s.start(ctx, chain, server)
 			}
+			s.chains[product][server.Name].heed(ctx, chain, server)
 		}
 	}
+}
+
+// heed tells the sighter what the server is by now. Only the master is written to,
+// and never one that was master until now.
+func (s *scout) heed(ctx context.Context, chain topology.Chain, server topology.Server) {
+	every := chain.Policy.WriteProbe.Std()
+	isMaster := server.Seat == topology.Master
+	s.showLag(every > 0 && !isMaster)
+	if !isMaster {
+		every = 0
+	}
+	s.beatEvery(ctx, every)
 }
 
 func (s *scouts) start(ctx context.Context, chain topology.Chain, server topology.Server) {
 	product := chain.Product
 	ctx, stop := context.WithCancel(ctx)
-	sighter := newSighter(server, s.dial(server), chain.Policy.ProbeEvery.Std(), func() { s.changed(product) })
+	sighter := newSighter(s.id, server, s.dial(server), chain.Policy.ProbeEvery.Std(), func() { s.changed(product) })
 	if s.chains[product] == nil {
 		s.chains[product] = map[string]*scout{}
 	}

@@ -16,6 +16,13 @@ type Probe interface {
 	Ping(ctx context.Context) (topology.Contact, error)
 	// Look gathers the full facts; any error means that there are none.
 	Look(ctx context.Context) (topology.Facts, error)
+	// Beat commits this watcher's row of the heartbeat table, on a connection of its
+	// own. answered says that the server said anything: it is false when ctx ended or
+	// the connection was lost first, and true with an error when it refused.
+	Beat(ctx context.Context, watcher string) (answered bool, err error)
+	// Lag is how old the newest row of the heartbeat table is there; any error means
+	// that it is not known.
+	Lag(ctx context.Context) (time.Duration, error)
 	// Close ends the connection.
 	Close() error
 }
@@ -26,18 +33,24 @@ const pingDeadline = time.Second
 // lookEvery is the time between two full looks at a server that answers.
 const lookEvery = time.Second
 
+// lookEveryStalled is the time between two looks at a master whose commits wait
+// for an acknowledgement: whether they get it has to be known soon.
+const lookEveryStalled = 200 * time.Millisecond
+
 // lookDeadline bounds one full look.
 const lookDeadline = 900 * time.Millisecond
 
 // sighter watches one server: a cheap ping at the probe rate, the full facts
 // every second or when asked for.
 type sighter struct {
-	server topology.Server
-	probe  Probe
-	every  time.Duration
+	watcher string // this one's name
+	server  topology.Server
+	probe   Probe
+	every   time.Duration
 	// changed is called when the contact changes, so that the leader need not wait for its tick.
 	changed func()
 	wanted  chan chan struct{} // asks for a full look at once
+	writers sync.WaitGroup     // of heartbeats
 
 	mu          sync.Mutex
 	contact     topology.Contact
@@ -46,15 +59,19 @@ type sighter struct {
 	facts       *topology.Facts
 	factsAt     time.Time
 	pinging     time.Time // when the ping under way was sent, zero between pings
+	waitedSince time.Time // the first of the looks in a row that saw the same commits wait, zero when the latest did not
+	showsLag    bool      // there are heartbeats in the chain, which a replica shows its lag by
+	beats       heartbeat
 }
 
-func newSighter(server topology.Server, probe Probe, every time.Duration, changed func()) *sighter {
-	return &sighter{server: server, probe: probe, every: every, changed: changed, wanted: make(chan chan struct{}, 16)}
+func newSighter(watcher string, server topology.Server, probe Probe, every time.Duration, changed func()) *sighter {
+	return &sighter{watcher: watcher, server: server, probe: probe, every: every, changed: changed, wanted: make(chan chan struct{}, 16)}
 }
 
 // run probes until ctx ends. It owns the probe.
 func (s *sighter) run(ctx context.Context) {
 	defer s.probe.Close()
+	defer s.endHeartbeats()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -108,7 +125,7 @@ func (s *sighter) once(ctx context.Context, asked bool) {
 	case s.missedSince.IsZero():
 		s.missedSince = sent
 	}
-	due := contact == topology.Answered && (asked || was != contact || time.Since(s.factsAt) >= lookEvery)
+	due := contact == topology.Answered && (asked || was != contact || time.Since(s.factsAt) >= s.lookEvery())
 	s.mu.Unlock()
 	if due {
 		s.look(ctx)
@@ -118,11 +135,24 @@ func (s *sighter) once(ctx context.Context, asked bool) {
 	}
 }
 
+// lookEvery is the time between two full looks at this server now.
+func (s *sighter) lookEvery() time.Duration {
+	if s.facts != nil && s.facts.Source.Waiting > 0 {
+		return lookEveryStalled
+	}
+	return lookEvery
+}
+
 func (s *sighter) look(ctx context.Context) {
 	look, cancel := context.WithTimeout(ctx, lookDeadline)
 	defer cancel()
 	at := time.Now()
 	facts, err := s.probe.Look(look)
+	if err == nil && s.wantsLag() {
+		if lag, err := s.probe.Lag(look); err == nil {
+			facts.HeartbeatLag = topology.Duration(lag)
+		}
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -132,7 +162,26 @@ func (s *sighter) look(ctx context.Context) {
 		s.err = err.Error() // the ping answered: alive, but nothing new is known of it
 		return
 	}
+	switch {
+	case facts.Source.Waiting == 0:
+		s.waitedSince = time.Time{}
+	case s.waitedSince.IsZero() || !s.facts.Executed.Equal(facts.Executed):
+		s.waitedSince = at
+	}
 	s.facts, s.factsAt = &facts, at
+}
+
+// showLag says whether there are heartbeats whose age shows this server's lag.
+func (s *sighter) showLag(shows bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.showsLag = shows
+}
+
+func (s *sighter) wantsLag() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.showsLag
 }
 
 // ask asks for a full look at once and returns when it is done, or when the
@@ -173,5 +222,9 @@ func (s *sighter) sighting() topology.Sighting {
 	if s.facts != nil {
 		out.FactsAge = topology.Duration(now.Sub(s.factsAt))
 	}
+	if !s.waitedSince.IsZero() {
+		out.Stalled = topology.Duration(s.factsAt.Sub(s.waitedSince))
+	}
+	out.Hanging = topology.Duration(s.beats.hanging(now))
 	return out
 }

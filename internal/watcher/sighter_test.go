@@ -18,8 +18,13 @@ import (
 type fakeProbe struct {
 	mu      sync.Mutex
 	contact topology.Contact
+	facts   topology.Facts
 	looks   int
 	closed  bool
+	// beats are the heartbeats that were sent; each is answered by a receive from
+	// answers, if there is any.
+	beats, unanswered, most int
+	answers                 chan bool
 }
 
 func (f *fakeProbe) be(contact topology.Contact) {
@@ -27,6 +32,45 @@ func (f *fakeProbe) be(contact topology.Contact) {
 	defer f.mu.Unlock()
 	f.contact = contact
 }
+
+func (f *fakeProbe) show(facts topology.Facts) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.facts = facts
+}
+
+func (f *fakeProbe) Beat(ctx context.Context, _ string) (bool, error) {
+	f.count(1)
+	defer f.count(-1)
+	select {
+	case answered := <-f.answers:
+		return answered, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+func (f *fakeProbe) count(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.beats += max(n, 0)
+	f.unanswered += n
+	f.most = max(f.most, f.unanswered)
+}
+
+func (f *fakeProbe) sent() (beats, unanswered int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.beats, f.unanswered
+}
+
+func (f *fakeProbe) looked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looks
+}
+
+func (f *fakeProbe) Lag(context.Context) (time.Duration, error) { return 70 * time.Millisecond, nil }
 
 func (f *fakeProbe) Ping(ctx context.Context) (topology.Contact, error) {
 	f.mu.Lock()
@@ -45,7 +89,7 @@ func (f *fakeProbe) Look(context.Context) (topology.Facts, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.looks++
-	return topology.Facts{UUID: "u"}, nil
+	return f.facts, nil
 }
 
 func (f *fakeProbe) Close() error {
@@ -59,10 +103,10 @@ func (f *fakeProbe) Close() error {
 func watching(t *testing.T, test func(t *testing.T, s *sighter, probe *fakeProbe, changes func() int)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		probe := &fakeProbe{contact: topology.Answered}
+		probe := &fakeProbe{contact: topology.Answered, answers: make(chan bool)}
 		var mu sync.Mutex
 		changed := 0
-		s := newSighter(topology.Server{Name: "a"}, probe, 250*time.Millisecond, func() { mu.Lock(); changed++; mu.Unlock() })
+		s := newSighter("w1", topology.Server{Name: "a"}, probe, 250*time.Millisecond, func() { mu.Lock(); changed++; mu.Unlock() })
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); s.run(ctx) }()
