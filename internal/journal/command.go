@@ -27,6 +27,8 @@ type Command struct {
 	HighWater *HighWater    `json:"highWater,omitempty"`
 	Publish   *Head         `json:"publish,omitempty"`
 	UUIDs     *UUIDs        `json:"uuids,omitempty"`
+	Brake     *Brake        `json:"brake,omitempty"`
+	Skipped   *Skipped      `json:"skipped,omitempty"`
 }
 
 // Inventory replaces the inventories of the products it names, and removes those in Remove.
@@ -122,6 +124,10 @@ func (s *State) Do(index uint64, c Command) error {
 		return s.publish(*c.Publish)
 	case c.UUIDs != nil:
 		return s.uuids(*c.UUIDs)
+	case c.Brake != nil:
+		return s.brake(index, c)
+	case c.Skipped != nil:
+		return s.skipped(index, c)
 	}
 	return fmt.Errorf("journal entry %d is of a kind that this version of failoverd does not know: upgrade this watcher", index)
 }

@@ -87,7 +87,7 @@ func merge(chain, wanted topology.Chain) (topology.Chain, error) {
 			if server.Seat != topology.Dump && known.Seat != topology.Dump {
 				server.Seat = known.Seat
 			}
-			server.Standing, server.Why, server.UUID = known.Standing, known.Why, known.UUID
+			server.Standing, server.Why, server.Until, server.UUID = known.Standing, known.Why, known.Until, known.UUID
 		}
 		out.Servers = append(out.Servers, server)
 	}
@@ -100,7 +100,7 @@ func merge(chain, wanted topology.Chain) (topology.Chain, error) {
 		}
 	}
 	if wanted.Policy.Durability == topology.Async {
-		out.Ackers = nil
+		out.Ackers, out.Acks = nil, 0
 	} else if candidate, ok := out.At(topology.Candidate); ok && len(out.Ackers) == 0 {
 		out.Ackers = []string{candidate.Name}
 	}

@@ -19,6 +19,9 @@ func (s *State) accept(c Command) error {
 	if p.Open != nil {
 		return fmt.Errorf("product %s: plan %d (%s) is open: %w", plan.Product, p.Open.Plan.ID, p.Open.Plan.Kind, ErrStale)
 	}
+	if err := s.braked(plan, c.At); err != nil {
+		return err
+	}
 	want := p.Chain.Epoch
 	if plan.Kind.Promotes() {
 		want++
@@ -81,13 +84,16 @@ func (p *Product) effect(step promote.Step, at time.Time) {
 	switch step.Goal {
 	case promote.Ackers:
 		p.Chain.Ackers = step.Others
+		if step.Need > 0 {
+			p.Chain.Acks = step.Need
+		}
 	case promote.Seats:
 		p.Chain.Servers = step.Servers
 	case promote.Standing:
 		servers := append([]topology.Server(nil), p.Chain.Servers...)
 		for i, s := range servers {
 			if s.Name == step.Server {
-				servers[i].Standing, servers[i].Why = step.Standing, step.Why
+				servers[i].Standing, servers[i].Why, servers[i].Until = step.Standing, step.Why, step.Until
 			}
 		}
 		p.Chain.Servers = servers
@@ -101,7 +107,10 @@ func (p *Product) effect(step promote.Step, at time.Time) {
 // promoted takes over what a promotion changes, and keeps what operators may
 // have changed meanwhile.
 func (p *Product) promoted(after topology.Chain, at time.Time) {
-	p.Chain.Servers, p.Chain.Ackers, p.Chain.Epoch = after.Servers, after.Ackers, after.Epoch
+	p.Chain.Servers, p.Chain.Ackers, p.Chain.Acks, p.Chain.Epoch = after.Servers, after.Ackers, after.Acks, after.Epoch
+	if p.Open.Plan.Loss != nil { // what is lost is no measure for the next master
+		p.Chain.HighWater = topology.GTIDSet{}
+	}
 	for _, note := range p.Open.Notes {
 		p.Chain.HighWater = p.Chain.HighWater.Union(note.HighWater)
 	}

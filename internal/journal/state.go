@@ -20,6 +20,8 @@ type State struct {
 	Plans uint64 `json:"plans"`
 	// Head is the newest signed document for the web servers.
 	Head Head `json:"head"`
+	// Brake is what a person decided about the global brake, nil for the rule.
+	Brake *Brake `json:"brake,omitempty"`
 	// History has the latest entries of all products, oldest first.
 	History []Entry `json:"history"`
 }

@@ -7,6 +7,7 @@ package promote
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/failoverd/failoverd/internal/topology"
 )
@@ -26,7 +27,9 @@ const (
 	Quarantine Kind = "quarantine" // a server holds what the chain does not
 	Fence      Kind = "fence"      // a server that is not the master is open for writes
 	Publish    Kind = "publish"    // the published file is behind
-	Raise      Kind = "raise"      // the slave and the candidate change places, ahead of a switchover
+	Raise      Kind = "raise"      // the slave and the candidate change places
+	Rebuild    Kind = "rebuild"    // a server's data is replaced by a copy of another's
+	Maintain   Kind = "maintain"   // a server leaves rotation for a person's work
 )
 
 // Promotes says whether a plan of this kind changes the master.
@@ -54,6 +57,11 @@ const (
 	Standing  Goal = "standing"
 	Seats     Goal = "seats"
 	Released  Goal = "released"
+	Received  Goal = "received"
+	Acks      Goal = "acks"
+	Saved     Goal = "saved"
+	Cloned    Goal = "cloned"
+	Awake     Goal = "awake"
 )
 
 // Step is one goal and whom it is about. It is plain data.
@@ -66,9 +74,17 @@ type Step struct {
 	Others []string `json:"others,omitempty"`
 	// Floor is the set that the server must hold when the step is done.
 	Floor topology.GTIDSet `json:"floor,omitzero"`
-	// Standing and Why are the outcome of a standing step.
+	// Ackers and Need, for revoked and fed: so many of these servers must be
+	// stopped, or have been stopped and fed from. For ackers and acks, Need is how
+	// many acknowledgements the master waits for.
+	Ackers []string `json:"ackers,omitempty"`
+	Need   int      `json:"need,omitempty"`
+	// Lossy lets fed go on without what cannot be reached: a person accepted the loss.
+	Lossy bool `json:"lossy,omitempty"`
+	// Standing, Why and Until are the outcome of a standing step.
 	Standing topology.Standing `json:"standing,omitempty"`
 	Why      string            `json:"why,omitempty"`
+	Until    time.Time         `json:"until,omitzero"`
 	// Servers is the new seating of a seats step.
 	Servers []topology.Server `json:"servers,omitempty"`
 	// Lenient steps are given up after one failed try, noted, and left to the repair rules.
@@ -90,6 +106,11 @@ func (s Step) String() string {
 	}
 	if len(s.Others) > 0 {
 		fmt.Fprintf(&b, " {%s}", strings.Join(s.Others, ","))
+	}
+	if len(s.Ackers) > 0 {
+		fmt.Fprintf(&b, ", %d of {%s}", s.Need, strings.Join(s.Ackers, ","))
+	} else if s.Need > 0 {
+		fmt.Fprintf(&b, " %d", s.Need)
 	}
 	if s.Standing != "" {
 		b.WriteString(" " + string(s.Standing))
@@ -113,7 +134,9 @@ type Plan struct {
 	// From and Target are the old and the new master of a promotion.
 	From   string `json:"from,omitempty"`
 	Target string `json:"target,omitempty"`
-	Steps  []Step `json:"steps"`
+	// Loss is what a person accepted to lose, nil for every plan that loses nothing.
+	Loss  *Loss  `json:"loss,omitempty"`
+	Steps []Step `json:"steps"`
 	// Commit is the index of the step that is the point of no return: once it
 	// may have begun, the plan only goes forward. len(Steps) when there is none.
 	Commit int `json:"commit"`
@@ -121,6 +144,17 @@ type Plan struct {
 	Undo []Step `json:"undo,omitempty"`
 	// After is the chain once the commit step is done, nil when it stays.
 	After *topology.Chain `json:"after,omitempty"`
+}
+
+// Loss is how much a forced failover may lose.
+type Loss struct {
+	// Known are transactions below the high-water mark that no reachable server holds.
+	Known topology.GTIDSet `json:"known,omitzero"`
+	// Absent are the ackers that may hold more and cannot be asked or stopped.
+	Absent []string `json:"absent,omitempty"`
+	// SeenAgo is how long ago the master was last looked at: what it acknowledged
+	// since then is not below the mark.
+	SeenAgo topology.Duration `json:"seenAgo,omitempty"`
 }
 
 // Progress is a plan in the journal and how far it is.

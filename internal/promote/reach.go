@@ -19,6 +19,9 @@ const (
 	// handoverPatience bounds the part of a switchover in which nobody can write.
 	handoverPatience = 3 * time.Second
 	catchUpPatience  = 30 * time.Second
+	// spareTime is what a survivor is given that may hold more than was
+	// acknowledged: without it, it will be rebuilt.
+	spareTime = time.Second
 )
 
 // site is what the goals work on: one plan's step, the chain as the journal has
@@ -51,9 +54,9 @@ var Goals []GoalDoc
 
 func init() { // not a literal, because reach functions refer to the table's users
 	Goals = []GoalDoc{
-		{Revoked, "The acker's IO thread is off: its old source can get no acknowledgement from it. Others are stopped as well where they answer.", revoked},
+		{Revoked, "The target's IO thread is off, and those of N−W+1 of the N committed ackers: the old master can get too few acknowledgements. Others are stopped as well where they answer.", revoked},
 		{Drained, "The server has executed all that its relay log holds; its SQL thread runs.", drained},
-		{Fed, "The server holds everything that any reachable survivor holds, and the high-water mark.", fed},
+		{Fed, "The server holds everything that N−W+1 stopped ackers and any other reachable survivor hold, and the high-water mark.", fed},
 		{Armed, "The server receives from its source and offers acknowledgements.", armed},
 		{Disarmed, "The server offers no acknowledgements.", disarmed},
 		{Closed, "The old master is read-only and the target has executed all of it.", closed},
@@ -67,6 +70,11 @@ func init() { // not a literal, because reach functions refer to the table's use
 		{Standing, "The journal's standing of the server is as given.", recorded},
 		{Seats, "The journal's seats are as given.", recorded},
 		{Released, "No commit at the master waits for an acknowledgement that a new acker is never asked for.", released},
+		{Received, "The server has received what its source had committed a moment ago.", received},
+		{Acks, "The master waits for this many acknowledgements.", acks},
+		{Saved, "What the server holds and its chain does not is in the object store.", saved},
+		{Cloned, "The server's data is a copy of a healthy one's and holds nothing that the master lacks.", cloned},
+		{Awake, "The scheduled events that came to the master by replication run there.", awake},
 	}
 }
 

@@ -2,16 +2,20 @@ package promote
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
+// revoked stops the target's IO thread and so many of the committed ackers' that
+// the old master can never get enough acknowledgements again, dead, frozen or
+// thawed (SAFETY: the protocol, 3).
 func revoked(ctx context.Context, s site) (string, error) {
 	var all []topology.Server
-	for _, name := range append([]string{s.step.Server}, s.step.Others...) {
+	for _, name := range s.step.everybody() {
 		info, _, err := s.named(name)
 		if err != nil {
 			return "", err
@@ -22,16 +26,34 @@ func revoked(ctx context.Context, s site) (string, error) {
 	if err := failed[s.step.Server]; err != nil {
 		return "", err
 	}
+	stopped := 0
 	var left []string
-	for _, name := range s.step.Others {
-		if err := failed[name]; err != nil {
-			left = append(left, name)
+	for _, info := range all {
+		switch err := failed[info.Name]; {
+		case err != nil:
+			left = append(left, fmt.Sprintf("%s (%v)", info.Name, err))
+		case slices.Contains(s.step.Ackers, info.Name):
+			stopped++
 		}
+	}
+	if stopped < s.step.Need {
+		return "", fmt.Errorf("%d of %d ackers are stopped, not reached: %s", stopped, s.step.Need, strings.Join(left, ", "))
 	}
 	if len(left) > 0 {
 		return "not reached: " + strings.Join(left, ", "), nil
 	}
 	return "", nil
+}
+
+// everybody is the step's server, its ackers and its others, each once.
+func (s Step) everybody() []string {
+	var out []string
+	for _, name := range slices.Concat([]string{s.Server}, s.Ackers, s.Others) {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func revoke(ctx context.Context, server Server) error {
@@ -47,12 +69,12 @@ func drained(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return drain(ctx, server)
+	return drain(ctx, server, drainPatience)
 }
 
 // drain executes all that the relay log holds. It never stops the SQL thread:
 // restarting replication may discard what was received.
-func drain(ctx context.Context, server Server) (string, error) {
+func drain(ctx context.Context, server Server, patience time.Duration) (string, error) {
 	facts, err := server.Look(ctx)
 	if err != nil || facts.Link == nil {
 		return "", err
@@ -66,30 +88,43 @@ func drain(ctx context.Context, server Server) (string, error) {
 			return "", err
 		}
 	}
-	if err := server.WaitExecuted(ctx, facts.Link.Received, drainPatience); err != nil {
+	if err := server.WaitExecuted(ctx, facts.Link.Received, patience); err != nil {
 		return "", fmt.Errorf("applying %d received transactions: %w", pending.Count(), err)
 	}
 	return fmt.Sprintf("applied %d transactions", pending.Count()), nil
 }
 
+// fed brings the target to hold all that was acknowledged: what enough stopped
+// ackers hold, and, since more is better, what the other survivors hold.
 func fed(ctx context.Context, s site) (string, error) {
 	target, err := s.subject()
 	if err != nil {
 		return "", err
 	}
 	var notes []string
-	for _, name := range s.step.Others {
+	in := 0
+	if slices.Contains(s.step.Ackers, s.step.Server) {
+		in++
+	}
+	for _, name := range s.step.everybody()[1:] {
 		note, err := feed(ctx, s, target, name)
 		switch {
-		case err == nil && note != "":
-			notes = append(notes, note)
-		case err != nil && (s.chain.IsAcker(name) || !errors.Is(err, ErrUnreachable)):
-			return "", fmt.Errorf("from %s: %w", name, err)
+		case ctx.Err() != nil:
+			return "", ctx.Err()
 		case err != nil:
-			notes = append(notes, name+" was not reached") // not an acker: nothing acknowledged is there alone
+			notes = append(notes, fmt.Sprintf("not from %s: %v", name, err))
+			continue // enough of the ackers decide; nothing acknowledged is at another alone
+		case note != "":
+			notes = append(notes, note)
+		}
+		if slices.Contains(s.step.Ackers, name) {
+			in++
 		}
 	}
-	facts, err := target.Look(ctx)
+	if in < s.step.Need {
+		return "", fmt.Errorf("%s has what %d of the ackers hold, %d are needed: %s", s.step.Server, in, s.step.Need, strings.Join(notes, ", "))
+	}
+	facts, err := settle(ctx, target)
 	if err != nil {
 		return "", err
 	}
@@ -110,6 +145,10 @@ func feed(ctx context.Context, s site, target Server, name string) (string, erro
 	if err != nil {
 		return "", err
 	}
+	if old, known := s.chain.Server(s.plan.From); known && slices.Contains(s.step.Ackers, name) && theirs.Link != nil &&
+		theirs.Link.IO != topology.Off && theirs.Link.SourceAddr == old.Addr() {
+		return "", fmt.Errorf("it receives from %s", s.plan.From) // more may come after we looked
+	}
 	ours, err := target.Look(ctx)
 	if err != nil {
 		return "", err
@@ -118,7 +157,11 @@ func feed(ctx context.Context, s site, target Server, name string) (string, erro
 	if more.Empty() {
 		return "", nil
 	}
-	if _, err := drain(ctx, survivor); err != nil {
+	patience := drainPatience
+	if !slices.Contains(s.step.Ackers, name) {
+		patience = spareTime
+	}
+	if _, err := drain(ctx, survivor, patience); err != nil {
 		return "", err
 	}
 	if ours.Link == nil || ours.Link.SourceAddr != info.Addr() || ours.Link.IO != topology.On {
@@ -126,7 +169,7 @@ func feed(ctx context.Context, s site, target Server, name string) (string, erro
 			return "", err
 		}
 	}
-	if err := target.WaitExecuted(ctx, more, drainPatience); err != nil {
+	if err := target.WaitExecuted(ctx, more, patience); err != nil {
 		return "", err
 	}
 	if err := target.StopReceiver(ctx); err != nil {
@@ -134,3 +177,57 @@ func feed(ctx context.Context, s site, target Server, name string) (string, erro
 	}
 	return fmt.Sprintf("%d transactions fed from %s", more.Count(), name), nil
 }
+
+// settle ends a feeding that was broken off, and returns what the target holds then.
+func settle(ctx context.Context, target Server) (topology.Facts, error) {
+	facts, err := target.Look(ctx)
+	if err != nil || facts.Link == nil || facts.Link.IO == topology.Off {
+		return facts, err
+	}
+	if err := target.StopReceiver(ctx); err != nil {
+		return facts, err
+	}
+	if _, err := drain(ctx, target, drainPatience); err != nil {
+		return facts, err
+	}
+	return target.Look(ctx)
+}
+
+// received waits until the server has, executed or in its relay log, what its
+// source shows as committed.
+func received(ctx context.Context, s site) (string, error) {
+	server, err := s.subject()
+	if err != nil {
+		return "", err
+	}
+	_, source, err := s.named(s.step.Source)
+	if err != nil {
+		return "", err
+	}
+	truth, err := source.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	for wait := 0; ; wait++ {
+		facts, err := server.Look(ctx)
+		if err != nil {
+			return "", err
+		}
+		missing := truth.Executed.Minus(facts.Held())
+		if missing.Empty() {
+			return "", nil
+		}
+		if wait == receivedLooks {
+			return "", fmt.Errorf("%d transactions of %s are still to come: %w", missing.Count(), s.step.Source, ErrNotYet)
+		}
+		if err := s.Pause(ctx, receivedEvery); err != nil {
+			return "", err
+		}
+	}
+}
+
+// How often and how long received looks within one try.
+const (
+	receivedEvery = 20 * time.Millisecond
+	receivedLooks = 50
+)

@@ -38,7 +38,7 @@ func following(ctx context.Context, s site) (string, error) {
 		if err := server.StopReceiver(ctx); err != nil {
 			return "", err
 		}
-		if _, err := drain(ctx, server); err != nil {
+		if _, err := drain(ctx, server, drainPatience); err != nil {
 			return "", err
 		}
 	}

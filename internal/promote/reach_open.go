@@ -105,11 +105,8 @@ func writable(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	acks := s.acks()
-	if facts.Source.Enabled != (acks > 0) || (acks > 0 && (!facts.Source.On || facts.Source.Acks != acks)) {
-		if err := server.SetSourceSemiSync(ctx, acks); err != nil {
-			return "", err
-		}
+	if err := waitFor(ctx, server, facts, s.acksNeeded()); err != nil {
+		return "", err
 	}
 	if facts.Offline {
 		if err := server.SetOffline(ctx, false); err != nil {
@@ -122,8 +119,38 @@ func writable(ctx context.Context, s site) (string, error) {
 	return "", server.SetSuperReadOnly(ctx, false)
 }
 
-// acks is how many acknowledgements the master of the chain waits for, once this plan is done.
-func (s site) acks() int {
+// waitFor has commits at the server wait for this many acknowledgements.
+func waitFor(ctx context.Context, server Server, facts topology.Facts, acks int) error {
+	if facts.Source.Enabled == (acks > 0) && (acks == 0 || (facts.Source.On && facts.Source.Acks == acks)) {
+		return nil
+	}
+	return server.SetSourceSemiSync(ctx, acks)
+}
+
+// acks comes before the journal when the master is to wait for more, and after it
+// when it is to wait for fewer.
+func acks(ctx context.Context, s site) (string, error) {
+	server, facts, err := s.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	return "", waitFor(ctx, server, facts, s.step.Need)
+}
+
+func awake(ctx context.Context, s site) (string, error) {
+	server, err := s.subject()
+	if err != nil {
+		return "", err
+	}
+	n, err := server.WakeEvents(ctx)
+	if err != nil || n == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d events run here now", n), nil
+}
+
+// acksNeeded is how many acknowledgements the server waits for, once this plan is done.
+func (s site) acksNeeded() int {
 	chain := s.chain
 	if s.plan.After != nil && s.step.Server == s.plan.Target {
 		chain = *s.plan.After

@@ -19,6 +19,9 @@ const (
 	Supersede Course = "supersede"
 )
 
+// GivesWay begins the reason with which a rebuild makes room for another repair.
+const GivesWay = "gives way: "
+
 // Resume says what to do with an open plan, given a fresh look. It is pure. failed
 // is the error of the latest try of the plan's next step, empty before one.
 func Resume(c topology.Case, open Progress, failed string) (Course, string) {
@@ -44,7 +47,12 @@ func Resume(c topology.Case, open Progress, failed string) (Course, string) {
 func resumeFailover(c topology.Case, plan Plan, failed string) (Course, string) {
 	p := c.Digest()
 	switch {
-	case !p.Up(plan.From) || plan.Rule == "master-behind-acker":
+	case plan.Rule == "operator":
+		return GoOn, ""
+	case better(p, plan):
+		target, _ := p.Target()
+		return Abort, fmt.Sprintf("%s cannot be made ready (%s), and %s can", plan.Target, failed, target)
+	case !p.Up(plan.From) || plan.Rule == "master-behind-acker" || plan.Rule == "master-hanging":
 		return GoOn, ""
 	case !p.Up(plan.Target):
 		return Abort, fmt.Sprintf("%s does not answer any more, and the old master %s does: nothing was opened", plan.Target, plan.From)
@@ -54,14 +62,25 @@ func resumeFailover(c topology.Case, plan Plan, failed string) (Course, string) 
 	return GoOn, ""
 }
 
+// better says that another heir would be promoted by now: the plan's own was lost
+// or turned out not to be whole.
+func better(p *topology.Picture, plan Plan) bool {
+	target, _ := p.Target()
+	return target != "" && target != plan.Target
+}
+
 // resumeRepair: a repair that fails is dropped, the rules ask again for what is
 // still wrong; and a repair never stands in the way of a failover.
 func resumeRepair(c topology.Case, open Progress, failed string) (Course, string) {
 	if failed != "" {
 		return Abort, failed
 	}
-	if v := topology.Judge(c); v.Action == topology.Failover {
+	switch v := topology.Judge(c); {
+	case v.Action == topology.Failover:
 		return Abort, "the master is dead: " + v.Why
+	case open.Plan.Kind == Rebuild && v.Action != topology.Rebuild && For(c, v) != nil:
+		// The copy goes on at the server by itself; its plan is made anew when nothing else is to be done.
+		return Abort, GivesWay + v.Why
 	}
 	return GoOn, ""
 }

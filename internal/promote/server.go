@@ -77,6 +77,8 @@ type World interface {
 	// Publish makes the chain known to the outside. It returns when watchers can
 	// tell followers; the object store catches up by itself when it is away.
 	Publish(ctx context.Context, product string) error
+	// Pause waits, and returns early with an error when ctx ends.
+	Pause(ctx context.Context, d time.Duration) error
 	// Save keeps transactions of a server's binary log outside of it, in the
 	// object store, and returns where. It may be repeated; what is saved is not saved twice.
 	Save(ctx context.Context, product string, s topology.Server, set topology.GTIDSet) (where string, err error)

@@ -224,6 +224,7 @@ func (w *World) fail(format string, args ...any) {
 // chain builds the servers: a is the master, b the candidate, c the slave, d the dump slave.
 func (w *World) chain() topology.Chain {
 	chain := topology.Chain{Product: Product, Policy: topology.DefaultPolicy(), Mode: topology.Auto, Epoch: 1}
+	chain.Policy.Rebuild = topology.RebuildAsk // until Clone is modelled
 	for i, seat := range []topology.Seat{topology.Master, topology.Candidate, topology.Slave, topology.Dump} {
 		info := topology.Server{
 			Name: string(rune('a' + i)), Host: "10.0.0." + string(rune('1'+i)), Port: 3306, Zone: "z" + string(rune('1'+i%3)),

@@ -48,6 +48,12 @@ type seen struct {
 	// unanswered is how long a majority has missed it, or while fewer miss it, the shortest of theirs.
 	unanswered Duration
 	misses     []Duration
+	// hanging is how long the write probes of a majority have hung.
+	hanging Duration
+	hangs   []Duration
+	// stalled is how long commits wait there, as every view has it that can tell.
+	stalled      Duration
+	stalledKnown bool
 	// facts are the youngest of all views, and facts Age is their age.
 	facts    *Facts
 	factsAge Duration
@@ -78,6 +84,10 @@ func (c Case) Digest() *Picture {
 			slices.SortFunc(seen.misses, func(a, b Duration) int { return cmp.Compare(b, a) })
 			seen.unanswered = seen.misses[min(n, p.quorum())-1]
 		}
+		if len(seen.hangs) >= p.quorum() {
+			slices.SortFunc(seen.hangs, func(a, b Duration) int { return cmp.Compare(b, a) })
+			seen.hanging = seen.hangs[p.quorum()-1]
+		}
 	}
 	return p
 }
@@ -91,12 +101,18 @@ func (s *seen) add(v View, settled Duration) {
 	switch sighting.Contact {
 	case Answered:
 		s.answered++
+		if !s.stalledKnown || sighting.Stalled < s.stalled {
+			s.stalled, s.stalledKnown = sighting.Stalled, true
+		}
 	case Refused:
 		s.refused++
 	case Silent:
 		s.silent++
 	default:
 		s.alive++
+	}
+	if sighting.Hanging > 0 {
+		s.hangs = append(s.hangs, sighting.Hanging)
 	}
 	if sighting.Contact.Missed() {
 		s.misses = append(s.misses, sighting.Unanswered+v.Age)
@@ -209,29 +225,6 @@ func (p *Picture) replicasAgree(patience Duration) (bool, string) {
 	return true, fmt.Sprintf("%d of its direct replicas lost it too", agreed)
 }
 
-// target is the server to promote: the one in rotation that should be promoted and can be talked to.
-func (p *Picture) target() (*seen, string) {
-	candidate, ok := p.Chain.At(Candidate)
-	if !ok {
-		return nil, "the chain has no candidate"
-	}
-	s := p.seen[candidate.Name]
-	switch {
-	case candidate.Standing != In:
-		return nil, fmt.Sprintf("candidate %s is %s", candidate.Name, candidate.Standing)
-	case !s.up():
-		return nil, fmt.Sprintf("candidate %s does not answer either (%s)", candidate.Name, s.lastErr)
-	case s.facts == nil:
-		return nil, fmt.Sprintf("candidate %s has not been looked at yet", candidate.Name)
-	}
-	for _, acker := range p.Chain.Ackers {
-		if acker != candidate.Name && !p.seen[acker].up() {
-			return nil, fmt.Sprintf("acker %s may hold acknowledged writes and does not answer", acker)
-		}
-	}
-	return s, ""
-}
-
 // missingEverywhere are the transactions below the high-water mark that no
 // server in rotation that answers holds.
 func (p *Picture) missingEverywhere() GTIDSet {
@@ -243,6 +236,10 @@ func (p *Picture) missingEverywhere() GTIDSet {
 	}
 	return p.Chain.HighWater.Minus(held)
 }
+
+// MissingEverywhere are the transactions below the high-water mark that no server
+// in rotation that answers holds.
+func (p *Picture) MissingEverywhere() GTIDSet { return p.missingEverywhere() }
 
 func (p *Picture) masterFacts() *Facts {
 	m := p.seen[p.master.Name]

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -74,16 +75,16 @@ const (
 	Async Durability = "async"
 )
 
-// Rebuild says what becomes of a server whose data must be replaced by a copy of another's.
-type Rebuild string
+// RebuildMode says what becomes of a server whose data must be replaced by a copy of another's.
+type RebuildMode string
 
 const (
 	// RebuildAuto replaces the data once its errant transactions are saved.
-	RebuildAuto Rebuild = "auto"
+	RebuildAuto RebuildMode = "auto"
 	// RebuildAsk waits for somebody to ask for it.
-	RebuildAsk Rebuild = "ask"
+	RebuildAsk RebuildMode = "ask"
 	// RebuildNever leaves it to people, and refuses to.
-	RebuildNever Rebuild = "never"
+	RebuildNever RebuildMode = "never"
 )
 
 // Policy is what an operator may tune for one product.
@@ -94,7 +95,7 @@ type Policy struct {
 	Ackers []Seat `json:"ackers,omitempty" yaml:"ackers"`
 	Acks   int    `json:"acks,omitempty" yaml:"acks"`
 	// Rebuild says what becomes of a server in quarantine.
-	Rebuild Rebuild `json:"rebuild,omitempty" yaml:"rebuild"`
+	Rebuild RebuildMode `json:"rebuild,omitempty" yaml:"rebuild"`
 	// WriteProbe is the time between two commits of each watcher to a heartbeat
 	// row at the master; 0 means that nothing is written. Without it a master that
 	// answers queries and commits nothing is not found out.
@@ -212,25 +213,24 @@ func (c Chain) AcksNeeded() int {
 }
 
 // NextAcker is the server that will acknowledge for the candidate once that is
-// master: the first slave in rotation. It is armed ahead of time, so that a
-// promotion need not wait for it. Empty when there is none.
+// master: a slave in rotation, if possible of another zone. It is armed ahead of
+// time, so that a promotion need not wait for it. Empty when there is none.
 func (c Chain) NextAcker() string {
-	for _, s := range c.Servers {
-		if s.Seat == Slave && s.Standing == In {
-			return s.Name
-		}
-	}
-	return ""
+	candidate, _ := c.At(Candidate)
+	next, _ := c.second(candidate)
+	return next.Name
 }
 
 // SourceOf is the server that the named one should replicate from; empty for the
-// master. Slaves follow the candidate while it is in rotation, else the master.
+// master. Slaves follow the candidate while it is in rotation, else the master,
+// and always the master where the policy wants them to acknowledge.
 func (c Chain) SourceOf(name string) string {
 	server, ok := c.Server(name)
 	if !ok || server.Seat == Master {
 		return ""
 	}
-	if candidate, ok := c.At(Candidate); ok && server.Seat == Slave && candidate.Standing == In {
+	candidate, ok := c.At(Candidate)
+	if ok && server.Seat == Slave && candidate.Standing == In && !c.Policy.WantsAcker(Slave) {
 		return candidate.Name
 	}
 	return c.Master()
@@ -268,10 +268,11 @@ func (c Chain) Promoted(target string, oldMaster Standing, why string) Chain {
 		out.Servers = append(out.Servers, s)
 	}
 	if !candidateTaken {
+		master, _ := out.Server(target)
+		second, found := out.second(master)
 		for i, s := range out.Servers {
-			if s.Seat == Slave && s.Standing == In {
+			if found && s.Name == second.Name {
 				out.Servers[i].Seat, candidateTaken = Candidate, true
-				break
 			}
 		}
 	}
@@ -323,6 +324,15 @@ func (c Chain) Validate() error {
 	case seats[Dump] > 1:
 		return fmt.Errorf("product %s: has %d dump slaves, at most one", c.Product, seats[Dump])
 	}
+	acking := 0
+	for _, s := range c.Servers {
+		if c.Policy.WantsAcker(s.Seat) {
+			acking++
+		}
+	}
+	if c.Policy.Acks > acking {
+		return fmt.Errorf("product %s: acks %d, but only %d servers are in the seats that acknowledge (ackers)", c.Product, c.Policy.Acks, acking)
+	}
 	return c.Policy.validate(c.Product)
 }
 
@@ -351,6 +361,25 @@ func (p Policy) validate(product string) error {
 		return fmt.Errorf("product %s: linkDeadAfter %s is below 1s, two heartbeats", product, p.LinkDeadAfter)
 	case p.HoldDown < 0:
 		return fmt.Errorf("product %s: holdDown %s is negative", product, p.HoldDown)
+	case p.Acks < 0:
+		return fmt.Errorf("product %s: acks %d is negative", product, p.Acks)
+	case p.Rebuild != "" && p.Rebuild != RebuildAuto && p.Rebuild != RebuildAsk && p.Rebuild != RebuildNever:
+		return fmt.Errorf("product %s: rebuild %q is not auto, ask or never", product, p.Rebuild)
+	case p.WriteProbe != 0 && p.WriteProbe < Duration(100*time.Millisecond):
+		return fmt.Errorf("product %s: writeProbe %s is below 100ms", product, p.WriteProbe)
+	case p.WriteProbe > 0 && p.HangAfter < max(3*p.WriteProbe, Duration(2*time.Second)):
+		return fmt.Errorf("product %s: hangAfter %s is below three write probes and 2s", product, p.HangAfter)
+	}
+	for i, seat := range p.Ackers {
+		switch {
+		case seat != Candidate && seat != Slave && seat != Dump:
+			return fmt.Errorf("product %s: ackers has %q, which is not candidate, slave or dump", product, seat)
+		case slices.Contains(p.Ackers[:i], seat):
+			return fmt.Errorf("product %s: ackers names %s twice", product, seat)
+		}
+	}
+	if len(p.Ackers) > 0 && !slices.Contains(p.Ackers, Candidate) {
+		return fmt.Errorf("product %s: ackers leaves out the candidate, who is to be promoted", product)
 	}
 	return nil
 }

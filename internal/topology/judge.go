@@ -24,6 +24,8 @@ const (
 	Quarantine Action = "quarantine"
 	Fence      Action = "fence"
 	Publish    Action = "publish"
+	Raise      Action = "raise"
+	Rebuild    Action = "rebuild"
 )
 
 // Verdict is the named rule that fits a chain, and why.

@@ -5,13 +5,20 @@ import (
 	"time"
 )
 
-// ackerFor is the server that should acknowledge for the present master: one
-// that already receives from it, and among these the candidate, slave, dump.
-func (p *Picture) ackerFor() string {
+// ackerFor is the server that should acknowledge for the present master beside
+// those that do: one that already receives from it, and among these the
+// candidate, slave, dump.
+func (p *Picture) ackerFor() string { return p.standIn("") }
+
+// standIn is ackerFor when one server is about to leave.
+func (p *Picture) standIn(leaving string) string {
 	best, bestRank := "", 0
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
 		if s.Name == p.master.Name || s.Standing != In || !seen.up() || seen.facts == nil || p.behind(seen) || p.rests("ackers-lost", s.Name) {
+			continue
+		}
+		if s.Name == leaving || (p.Chain.IsAcker(s.Name) && p.acks(s.Name)) {
 			continue
 		}
 		rank := map[Seat]int{Candidate: 3, Slave: 2, Dump: 1}[s.Seat]
@@ -29,22 +36,22 @@ func ackersLost(p *Picture) (found, bool) {
 	if p.Chain.Policy.Durability != SemiSync || p.masterFacts() == nil {
 		return found{}, false
 	}
-	for _, acker := range p.Chain.Ackers {
-		a := p.seen[acker]
-		if a == nil {
-			continue
-		}
-		// Standing in, and not proven missing by a majority: it acks, or will in a moment.
-		answers := a.missed() < p.quorum() || (!p.refusedByAll(a) && a.unanswered < ackerPatience)
-		if a.server.Standing == In && answers && !p.behind(a) {
-			return found{}, false
-		}
-	}
-	stand := p.ackerFor()
-	if stand == "" {
+	r, why := p.rescue()
+	switch {
+	case why == "":
 		return found{}, false
+	case len(r.Grow) > 0:
+		return found{server: r.Grow[0], why: why}, true
 	}
-	return found{server: stand, why: fmt.Sprintf("no acker of {%s} answers or is up to date, commits at %s wait: %s takes over acknowledging", join(p.Chain.Ackers), p.master.Name, stand)}, true
+	return found{server: p.master.Name, why: why}, true
+}
+
+func (p *Picture) lost(live, need int, stalled bool, then string) string {
+	if live >= need && stalled {
+		return fmt.Sprintf("commits at %s wait for %s, although the ackers {%s} answer: %s",
+			p.master.Name, p.seen[p.master.Name].stalled.Std().Round(100*time.Millisecond), join(p.Chain.Ackers), then)
+	}
+	return fmt.Sprintf("%d of the ackers {%s} answer and are up to date, %d are needed, commits at %s wait: %s", live, join(p.Chain.Ackers), need, p.master.Name, then)
 }
 
 // AckerBehind is how many transactions an acker may have still to receive before
@@ -61,6 +68,10 @@ func (p *Picture) behind(s *seen) bool {
 // DeadAfter: the writes stall meanwhile, and taking in another acker harms nobody.
 const ackerPatience = Duration(900 * time.Millisecond)
 
+// stallPatience is how long commits may wait for ackers that seem well. A disk
+// that hangs under an acker shows only in this.
+const stallPatience = Duration(2 * time.Second)
+
 func (p *Picture) refusedByAll(s *seen) bool { return s.refused >= p.quorum() && s.answered == 0 }
 
 func masterUnprotected(p *Picture) (found, bool) {
@@ -70,6 +81,9 @@ func masterUnprotected(p *Picture) (found, bool) {
 	}
 	if !mf.Source.Enabled || !mf.Source.On {
 		return found{server: p.master.Name, why: fmt.Sprintf("%s does not wait for acknowledgements", p.master.Name)}, true
+	}
+	if need := p.Chain.AcksNeeded(); mf.Source.Acks > 0 && mf.Source.Acks != need {
+		return found{server: p.master.Name, why: fmt.Sprintf("%s waits for %d acknowledgements instead of %d", p.master.Name, mf.Source.Acks, need)}, true
 	}
 	for _, acker := range p.Chain.Ackers {
 		a := p.seen[acker]
@@ -83,25 +97,25 @@ func masterUnprotected(p *Picture) (found, bool) {
 	return found{}, false
 }
 
-func ackersSurplus(p *Picture) (found, bool) {
+func ackersAstray(p *Picture) (found, bool) {
 	if p.Chain.Policy.Durability != SemiSync || p.masterFacts() == nil {
 		return found{}, false
 	}
-	candidate, ok := p.Chain.At(Candidate)
-	if !ok || candidate.Standing != In || (len(p.Chain.Ackers) == 1 && p.Chain.Ackers[0] == candidate.Name) {
-		return found{}, false
+	r := p.tidy()
+	say := func(name, format string, args ...any) (found, bool) {
+		return found{server: name, why: fmt.Sprintf(format, args...)}, true
 	}
-	s := p.seen[candidate.Name]
-	if !s.up() || s.facts == nil || s.facts.Link == nil || s.facts.Link.IO != On || s.facts.Link.SourceAddr != p.master.Addr() || p.behind(s) {
-		return found{}, false
+	switch {
+	case len(r.Grow) > 0:
+		return say(r.Grow[0], "%s is whole and should acknowledge for %s as well as {%s}", join(r.Grow), p.master.Name, join(p.Chain.Ackers))
+	case len(r.Gone) > 0:
+		return say(r.Gone[0], "acker %s is dead and cannot acknowledge before it is armed again: {%s} do without it", join(r.Gone), join(r.Set(p.Chain.Ackers)))
+	case len(r.Drop) > 0:
+		return say(r.Drop[0], "%s need not acknowledge any more: {%s} do", join(r.Drop), join(r.Set(p.Chain.Ackers)))
+	case r.Acks != p.Chain.AcksNeeded():
+		return say(p.master.Name, "%s can wait for %d acknowledgements again", p.master.Name, r.Acks)
 	}
-	// The servers that stop acknowledging must answer, for they are switched off first.
-	for _, acker := range p.Chain.Ackers {
-		if a := p.seen[acker]; a != nil && acker != candidate.Name && !a.up() {
-			return found{}, false
-		}
-	}
-	return found{server: candidate.Name, why: fmt.Sprintf("candidate %s receives again and takes acknowledging back from {%s}", candidate.Name, join(p.Chain.Ackers))}, true
+	return found{}, false
 }
 
 func ackerBehind(p *Picture) (found, bool) {

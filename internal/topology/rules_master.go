@@ -114,6 +114,29 @@ func masterSilent(p *Picture) (found, bool) {
 	return found{server: p.master.Name, why: how}, dead && !certain
 }
 
+// masterHanging: only the acknowledgements of others explain away a commit that
+// hangs, so nobody may be waiting for one.
+func masterHanging(p *Picture) (found, bool) {
+	m, mf := p.seen[p.master.Name], p.masterFacts()
+	hang := p.Chain.Policy.HangAfter
+	if p.Chain.Policy.WriteProbe == 0 || hang == 0 || m.hanging < hang || mf == nil || !mf.Open() || mf.Source.Waiting > 0 {
+		return found{}, false
+	}
+	if last := p.Chain.Last; last != nil && last.Kind == "failover" && p.Now.Sub(last.At) < p.Chain.Policy.HoldDown.Std() {
+		return found{}, false
+	}
+	if t, _ := p.target(); t == nil || !p.missingEverywhere().Empty() {
+		return found{}, false
+	}
+	return found{server: p.master.Name, why: fmt.Sprintf("%s answers, but commits nothing for %s, and no acknowledgement is waited for", p.master.Name, m.hanging.Std().Round(100*time.Millisecond))}, true
+}
+
+// Hanging is how long the write probes of a majority have hung at the master.
+func (p *Picture) Hanging() Duration { return p.seen[p.master.Name].hanging }
+
+// Stalled is how long commits at the master have waited for acknowledgements that do not come.
+func (p *Picture) Stalled() Duration { return p.seen[p.master.Name].stalled }
+
 func masterSeenByReplicas(p *Picture) (found, bool) {
 	m := p.seen[p.master.Name]
 	if !p.masterMissed() || m.unanswered < p.Chain.Policy.DeadAfter {

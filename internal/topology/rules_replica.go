@@ -21,7 +21,7 @@ func (p *Picture) errantAt(s *seen) GTIDSet {
 
 func serverErrant(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
-		if s.Name == p.master.Name || p.rests("server-errant", s.Name) {
+		if s.Name == p.master.Name || s.Standing == Maintenance || p.rests("server-errant", s.Name) {
 			continue
 		}
 		if s.Standing == Quarantined {
@@ -32,6 +32,29 @@ func serverErrant(p *Picture) (found, bool) {
 		}
 		if errant := p.errantAt(p.seen[s.Name]); !errant.Empty() {
 			return found{server: s.Name, errant: errant, why: fmt.Sprintf("%s holds %d transactions that master %s never had: %s", s.Name, errant.Count(), p.master.Name, errant)}, true
+		}
+	}
+	return found{}, false
+}
+
+// serverLeftBehind is about replicas in rotation; one that returns is told by its proof.
+func serverLeftBehind(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		seen := p.seen[s.Name]
+		if s.Name == p.master.Name || (s.Standing != In && s.Standing != Out) || !seen.up() || seen.facts == nil || p.rests("server-left-behind", s.Name) {
+			continue
+		}
+		if seen.facts.Link != nil && seen.facts.Link.IO == On {
+			continue
+		}
+		source, _ := p.Facts(p.SourceFor(s.Name).Name)
+		mf := p.masterFacts()
+		if source == nil || mf == nil {
+			continue
+		}
+		// Where the slave's usual source has purged too much, the master may still have it.
+		if missing := source.Purged.Minus(seen.facts.Held()); !missing.Empty() && !mf.Purged.Minus(seen.facts.Held()).Empty() {
+			return found{server: s.Name, why: fmt.Sprintf("%s lacks %d transactions that its source has purged: %s", s.Name, missing.Count(), missing)}, true
 		}
 	}
 	return found{}, false
@@ -103,6 +126,14 @@ func astray(f *Facts, source Server, mayAck bool) string {
 	return ""
 }
 
+func eventsAsleep(p *Picture) (found, bool) {
+	mf := p.masterFacts()
+	if mf == nil || !mf.Open() || mf.AsleepEvents == 0 || p.rests("events-asleep", p.master.Name) {
+		return found{}, false
+	}
+	return found{server: p.master.Name, why: fmt.Sprintf("%d scheduled events do not run at master %s", mf.AsleepEvents, p.master.Name)}, true
+}
+
 func replicaBroken(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
@@ -116,6 +147,9 @@ func replicaBroken(p *Picture) (found, bool) {
 func serverMissing(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
+		if s.Standing == Maintenance {
+			continue
+		}
 		if s.Standing == Quarantined {
 			return found{server: s.Name, why: fmt.Sprintf("%s is quarantined: %s", s.Name, s.Why)}, true
 		}

@@ -45,6 +45,8 @@ type Mind struct {
 	highWaterAt time.Time        // of the last proposal
 	failed      string           // the last try of the open plan's next step
 	failedAt    string           // which plan and step that was
+	underway    string           // the step that takes its time, once that was said
+	skipped     string           // the recovery that was recorded as not done
 	resting     map[string]rest  // repairs that failed lately
 	settledAt   time.Time        // when a plan last ended, or this mind began
 	settled     map[string]bool  // servers where earlier leaders' sessions are ended
@@ -111,8 +113,8 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	if err := m.noteUUIDs(ctx, c); err != nil {
 		return false, err
 	}
-	if may, _ := c.Chain.MayAct(c.Now); !may {
-		return false, nil
+	if may, why := c.Chain.MayAct(c.Now); !may {
+		return false, m.skip(ctx, c, v, why)
 	}
 	if err := m.settleSessions(ctx, c); err != nil {
 		return false, err
@@ -122,12 +124,42 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	}
 	plan := promote.For(c, v)
 	if plan == nil {
-		return false, nil
+		return false, m.skip(ctx, c, v, "")
 	}
-	if err := m.accept(ctx, *plan); err != nil {
+	switch err := m.accept(ctx, *plan); {
+	case errors.Is(err, journal.ErrBraked):
+		m.status.Store(&Status{Verdict: v, Would: "would " + string(v.Action) + ", but " + err.Error(), At: c.Now})
+		return false, m.skip(ctx, c, v, err.Error())
+	case err != nil:
 		return false, err
 	}
+	m.skipped = ""
 	return true, nil
+}
+
+// skip records a failover that is due and is not done, once: whoever asks later
+// why nothing happened finds it in the history.
+func (m *Mind) skip(ctx context.Context, c topology.Case, v topology.Verdict, because string) error {
+	switch {
+	case v.Rule == "master-held-down":
+		because = "the hold-down is not over"
+	case v.Rule == "master-missing-data" || v.Rule == "master-dead-no-target":
+		because = "acknowledged writes would be lost"
+	case v.Action != topology.Failover:
+		m.skipped = ""
+		return nil
+	}
+	if m.skipped == v.Rule+because {
+		return nil
+	}
+	m.skipped = v.Rule + because
+	m.event("failover skipped", true, "rule", v.Rule, "why", v.Why, "because", because)
+	err := m.around.Propose(ctx, journal.Command{At: c.Now, Actor: "failoverd", Skipped: &journal.Skipped{
+		Product: m.product, Action: topology.Failover, Rule: v.Rule, Why: v.Why, Because: because}})
+	if err != nil && !errors.Is(err, journal.ErrStale) {
+		return fmt.Errorf("record the skipped failover of %s: %w", m.product, err)
+	}
+	return nil
 }
 
 // accept commits a plan. The next tick runs it.

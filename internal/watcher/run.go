@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
@@ -37,6 +38,9 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		if !ok || next.Open == nil || next.Open.Plan.ID != open.Plan.ID {
 			m.event("plan finished", open.Plan.Kind.Promotes(), "kind", open.Plan.Kind, "epoch", next.Chain.Epoch, "master", next.Chain.Master())
 			m.failed, m.failedAt, m.settledAt = "", "", m.around.Now()
+			if open.Plan.Loss != nil {
+				m.highWater = topology.GTIDSet{} // what is lost is no measure any more
+			}
 			return true, nil
 		}
 		p = next
@@ -60,6 +64,9 @@ func (m *Mind) step(ctx context.Context, p journal.Product) (done bool, err erro
 	case err != nil && step.Lenient:
 		note.Step, note.Text, note.Failed = step.String(), err.Error(), true
 		m.event("step left to repairs", true, "kind", open.Plan.Kind, "step", step, "error", err)
+	case errors.Is(err, promote.ErrUnderway):
+		m.goOn(open, step, err)
+		return false, nil
 	case err != nil:
 		m.wait(open, step, err)
 		return false, nil
@@ -84,13 +91,22 @@ func (m *Mind) wait(open promote.Progress, step promote.Step, err error) {
 	m.status.Store(&Status{Verdict: m.Status().Verdict, Waiting: err.Error(), At: m.around.Now()})
 }
 
+// goOn notes that a step takes its time and nothing is wrong.
+func (m *Mind) goOn(open promote.Progress, step promote.Step, err error) {
+	if m.underway != stepKey(open) {
+		m.event("step under way", false, "kind", open.Plan.Kind, "step", step, "note", err)
+	}
+	m.failed, m.failedAt, m.underway = "", "", stepKey(open)
+	m.status.Store(&Status{Verdict: m.Status().Verdict, Waiting: err.Error(), At: m.around.Now()})
+}
+
 // leave ends the open plan before its end.
 func (m *Mind) leave(ctx context.Context, open promote.Progress, course promote.Course, why string) (again bool, err error) {
 	end := &journal.End{Product: m.product, Plan: open.Plan.ID, Why: why}
 	c := journal.Command{At: m.around.Now(), Actor: open.Plan.Actor}
 	if course == promote.Abort {
 		c.Abort = end
-		if !open.Plan.Kind.Promotes() {
+		if !open.Plan.Kind.Promotes() && !strings.HasPrefix(why, promote.GivesWay) {
 			m.restAfter(open.Plan)
 		}
 	} else {

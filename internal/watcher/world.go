@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
@@ -54,6 +55,16 @@ func (w *world) Each(ctx context.Context, servers []topology.Server, f func(cont
 
 // Publish implements promote.World.
 func (w *world) Publish(ctx context.Context, product string) error { return w.publish(ctx, product) }
+
+// Pause implements promote.World.
+func (w *world) Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
 
 // Save implements promote.World.
 func (w *world) Save(context.Context, string, topology.Server, topology.GTIDSet) (string, error) {
