@@ -118,6 +118,26 @@ func ackersAstray(p *Picture) (found, bool) {
 	return found{}, false
 }
 
+// durabilityWeak looks at every server in rotation whose receipt counts now, or
+// will without anybody being asked.
+func durabilityWeak(p *Picture) (found, bool) {
+	if p.Chain.Policy.Durability != SemiSync {
+		return found{}, false
+	}
+	next := p.Chain.NextAcker()
+	for _, s := range p.Chain.Servers {
+		seen := p.seen[s.Name]
+		if s.Standing != In || !seen.up() || seen.facts == nil {
+			continue
+		}
+		mayAck := s.Name != p.master.Name && (p.Chain.IsAcker(s.Name) || p.wanted(s) || s.Name == next)
+		if weak := seen.facts.Weakness(mayAck, s.Name == p.master.Name); len(weak) > 0 {
+			return found{server: s.Name, why: fmt.Sprintf("%s (%s): %s. \"failoverd doctor %s --fix\" mends what can be mended", s.Name, s.Seat, weak[0], p.Chain.Product)}, true
+		}
+	}
+	return found{}, false
+}
+
 func ackerBehind(p *Picture) (found, bool) {
 	for _, acker := range p.Chain.Ackers {
 		if a := p.seen[acker]; a != nil && a.up() && p.behind(a) && p.Chain.Policy.Durability == SemiSync {
