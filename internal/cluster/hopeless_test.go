@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"io"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -216,4 +217,41 @@ func TestLetGoOfAHealthyLeaderHandsOver(t *testing.T) {
 	_, err := old.Apply(within(t, time.Second), []byte("x"))
 	assert.ErrorIs(t, err, ErrClosed)
 	assert.False(t, old.IsLeader())
+}
+
+// TestBusyTrioHangsNowhere writes as fast as it can, with the bounds that are in use.
+func TestBusyTrioHangsNowhere(t *testing.T) {
+	c := prepareTrio(t, "a", "b", "c")
+	c.timing.DiskProbe = 20 * time.Millisecond
+	var told atomic.Int32
+	c.tune = func(cfg *Config) { cfg.OnStuck = func(string, time.Duration) { told.Add(1) } }
+	c.openAll()
+	c.leader()
+	over := within(t, 6*time.Second)
+	var writers sync.WaitGroup
+	var written atomic.Int32
+	for range 8 {
+		writers.Go(func() {
+			for over.Err() == nil {
+				for _, m := range c.members {
+					if _, err := m.Apply(over, []byte("x")); err == nil {
+						written.Add(1)
+					}
+				}
+			}
+		})
+	}
+	for over.Err() == nil {
+		for id, m := range c.members {
+			assert.NoError(t, m.Healthy(), id)
+		}
+		select {
+		case <-over.Done():
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	writers.Wait()
+	assert.Zero(t, told.Load())
+	assert.Positive(t, written.Load())
+	t.Logf("%d commands", written.Load())
 }

@@ -26,10 +26,13 @@ func (n *Node) Term() (ctx context.Context, ok bool) {
 	return n.term.ctx, true
 }
 
-// AwaitTerm waits until this node leads and returns the context of that leadership. Its errors are ctx's cause
-// and ErrClosed.
+// AwaitTerm waits until this node leads and returns the context of that leadership. Its errors are ctx's cause,
+// also when this node leads, and ErrClosed.
 func (n *Node) AwaitTerm(ctx context.Context) (context.Context, error) {
 	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		n.mu.Lock()
 		moved := n.termMoved
 		t := n.term

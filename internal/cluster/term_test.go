@@ -71,6 +71,10 @@ func TestAwaitTermWakesAndObeysItsContext(t *testing.T) {
 	follower := c.followers()[0]
 	_, err := follower.AwaitTerm(within(t, 50*time.Millisecond))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = old.AwaitTerm(over)
+	require.ErrorIs(t, err, context.Canceled, "whoever waits in a loop would never end on a leader")
 
 	woken := make(chan error, 1)
 	go func() {
