@@ -25,7 +25,9 @@ const (
 //
 // Whoever calls it lets the time pass in which the process ran since the last call: by any clock of the machine
 // every loop would seem to stall in a process that was stopped, or in a virtual machine that was.
-func (w *Watcher) Stalled(ran time.Duration) (what string, age time.Duration) { return w.pulse.stalled(ran) }
+func (w *Watcher) Stalled(ran time.Duration) (what string, age time.Duration) {
+	return w.pulse.stalled(ran)
+}
 
 // pulse knows of the loops that must come round.
 type pulse struct {
