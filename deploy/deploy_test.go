@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/failoverd/failoverd/internal/cluster"
 	"github.com/failoverd/failoverd/internal/config"
 	"github.com/failoverd/failoverd/internal/follow"
 	"github.com/failoverd/failoverd/internal/inventory"
@@ -52,6 +53,20 @@ func TestUnitGivesEveryCredentialThatTheWatcherReads(t *testing.T) {
 	}
 	assert.Contains(t, unit, "\nStateDirectory="+filepath.Base(c.Data)+"\n")
 	assert.Equal(t, "/var/lib", filepath.Dir(c.Data))
+}
+
+// TestWatcherThatEndsItselfIsStartedAnew holds the unit against the bounds in the program: the process ends by its
+// own decision first, by systemd's only when it can no longer take one.
+func TestWatcherThatEndsItselfIsStartedAnew(t *testing.T) {
+	unit := read(t, "failoverd-watcher.service")
+	for _, line := range []string{"Type=notify", "NotifyAccess=main", "Restart=always", "StartLimitIntervalSec=0"} {
+		assert.Contains(t, unit, "\n"+line+"\n")
+	}
+	limit := regexp.MustCompile(`(?m)^WatchdogSec=(.+)$`).FindStringSubmatch(unit)
+	require.NotNil(t, limit)
+	watchdog, err := time.ParseDuration(limit[1])
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, watchdog, 2*cluster.DefaultTiming().Hopeless)
 }
 
 func TestProductsExampleIsGood(t *testing.T) {

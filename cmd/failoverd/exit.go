@@ -16,6 +16,7 @@ const (
 	exitRefused  = 3
 	exitUnknown  = 4
 	exitNoQuorum = 5
+	exitHung     = 6
 )
 
 const exitHelp = `Exit codes:
@@ -24,7 +25,8 @@ const exitHelp = `Exit codes:
   2  wrong usage: nothing was asked for ("apply --detailed-exitcode": something changed)
   3  refused, or taken back: nothing was changed
   4  outcome unknown, or not finished yet: see the hint before asking again
-  5  the watchers have no quorum: nothing was changed`
+  5  the watchers have no quorum: nothing was changed
+  6  "serve": a part of this watcher hung, and it ended itself to be started anew`
 
 // exitError is an error with its exit code and what to do about it.
 type exitError struct {

@@ -174,7 +174,7 @@ func (p *parts) openStore(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// serve runs the watcher until ctx ends or it finds itself stuck.
+// serve runs the watcher until ctx ends. When a part of it hangs, it does not return: the watchdog ends the process.
 func serve(ctx context.Context, cfg config.Config, p *parts, bootstrap bool) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -187,22 +187,27 @@ func serve(ctx context.Context, cfg config.Config, p *parts, bootstrap bool) err
 			return publish.NewPublisher(p.store, p.key, publish.Options{Trust: p.trust, Announce: announce})
 		},
 	})
+	dog := newWatchdog(p.log, w.Stalled)
 	node, err := cluster.Open(cluster.Config{
 		ID: cfg.ID, Bind: cfg.Raft.Bind, Advertise: cfg.Raft.Advertise, Dir: cfg.Data,
 		ServerTLS: p.serverTLS, ClientTLS: p.clientTLS, Bootstrap: bootstrap, Peers: founders(cfg), Logger: p.log,
-		OnStuck: func(what string, age time.Duration) {
-			fail(fmt.Errorf("%s hangs for %s: exiting for the supervisor to restart this watcher", what, age.Round(time.Second)))
-		},
+		OnStuck: dog.end,
 	}, w.Machine())
 	if err != nil {
 		return err
 	}
 	peers.node = node
+	dog.before(node.LetGo)
+	watched, unwatch := context.WithCancel(context.Background()) // to the very end
+	defer unwatch()
+	go dog.run(watched)
+	defer dog.limit(ctx)()
 	b := &backend{Watcher: w, cfg: cfg, node: node, peers: peers, parts: p}
 	server, listener, err := listen(cfg, p, api.NewHandler(b, api.Options{Logger: p.log.Named("api"), Feed: w.Feed()}))
 	if err != nil {
 		return errors.Join(err, node.Close())
 	}
+	dog.before(func() { _ = server.Close() })
 	go func() {
 		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			fail(fmt.Errorf("api: %w", err))
