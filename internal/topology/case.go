@@ -101,9 +101,6 @@ func (s *seen) add(v View, settled Duration) {
 	switch sighting.Contact {
 	case Answered:
 		s.answered++
-		if !s.stalledKnown || sighting.Stalled < s.stalled {
-			s.stalled, s.stalledKnown = sighting.Stalled, true
-		}
 	case Refused:
 		s.refused++
 	case Silent:
@@ -123,6 +120,9 @@ func (s *seen) add(v View, settled Duration) {
 	age := sighting.FactsAge + v.Age
 	if sighting.Facts == nil || (settled > 0 && age >= settled) {
 		return
+	}
+	if sighting.Contact == Answered && (!s.stalledKnown || sighting.Stalled < s.stalled) {
+		s.stalled, s.stalledKnown = sighting.Stalled, true
 	}
 	if s.facts == nil || age < s.factsAge {
 		s.facts, s.factsAge = sighting.Facts, age
