@@ -18,12 +18,19 @@ type Examination struct {
 	// Facts are nil when no account could log in.
 	Facts    *topology.Facts
 	Findings []Finding
+	gathered examined
 }
 
 // Examine checks one server against every requirement, with the probe and the
 // control account. It changes nothing. A server that cannot be reached, or an
-// account that cannot log in, is a finding.
+// account that cannot log in, is a finding. What a server must be may depend on
+// its chain, which ExamineChain knows.
 func Examine(ctx context.Context, server topology.Server, c Credentials) Examination {
+	return examine(ctx, alone(server), c)
+}
+
+func examine(ctx context.Context, at position, c Credentials) Examination {
+	server := at.server
 	x := Examination{Server: server}
 	version, contact, err := versionOf(ctx, server, c)
 	if version == "" {
@@ -39,13 +46,20 @@ func Examine(ctx context.Context, server topology.Server, c Credentials) Examina
 	probe := x.account(ctx, c, "probe-account", c.Probe, nil)
 	control := x.account(ctx, c, "control-account", c.Control, controlPrivileges)
 	x.replicationAccount(ctx, c)
+	if !probe && !control {
+		return x
+	}
 	account := c.Control
 	if !control {
 		account = c.Probe
 	}
-	if probe || control {
-		x.requirements(ctx, Config{Addr: server.Addr(), Account: account, TLS: c.TLS})
+	e, err := gather(ctx, at, c, account)
+	if err != nil {
+		x.add(Finding{"facts", server.Name, Fail, err.Error(), "without facts nothing can be decided", "grant the accounts' privileges, then examine again"})
+		return x
 	}
+	x.Facts, x.gathered = &e.facts, e
+	x.Findings = append(x.Findings, judge(server.Name, e)...)
 	return x
 }
 
@@ -161,39 +175,47 @@ func grantLines(ctx context.Context, cfg Config) (lines []string, err error) {
 	})
 }
 
-// requirements gathers what the table needs and applies it.
-func (x *Examination) requirements(ctx context.Context, cfg Config) {
-	e := examined{boot: map[string]bootValue{}}
+// gather reads what the table of requirements needs.
+func gather(ctx context.Context, at position, c Credentials, account Account) (examined, error) {
+	e := examined{boot: map[string]bootValue{}, place: at, probe: Account{User: c.Probe.User}}
+	cfg := Config{Addr: at.server.Addr(), Account: account, TLS: c.TLS}
 	err := withConn(ctx, cfg, "examine", func(ctx context.Context, conn *sql.Conn) (err error) {
 		if e.facts, err = lookAt(ctx, conn); err != nil {
 			return err
 		}
-		x.Facts = &e.facts
 		if err := conn.QueryRowContext(ctx, channelsSQL).Scan(&e.channels); err != nil {
 			return err
 		}
-		rows, err := conn.QueryContext(ctx, bootSQL)
-		if err != nil {
+		return e.readBoot(ctx, conn)
+	})
+	if err != nil || at.chain.Policy.WriteProbe == 0 {
+		return e, err
+	}
+	cfg.Account = c.Probe
+	e.heartbeat = withConn(ctx, cfg, "heartbeat", func(ctx context.Context, conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, mayBeatSQL, "doctor")
+		return err
+	})
+	return e, nil
+}
+
+func (e *examined) readBoot(ctx context.Context, conn *sql.Conn) error {
+	rows, err := conn.QueryContext(ctx, bootSQL)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var b bootValue
+		var persisted sql.NullString
+		if err := rows.Scan(&name, &b.source, &b.now, &persisted); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var name string
-			var b bootValue
-			var persisted sql.NullString
-			if err := rows.Scan(&name, &b.source, &b.now, &persisted); err != nil {
-				return err
-			}
-			b.persisted = persisted.String
-			e.boot[name] = b
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		x.add(Finding{"facts", x.Server.Name, Fail, err.Error(), "without facts nothing can be decided", "grant the accounts' privileges, then examine again"})
-		return
+		b.persisted = persisted.String
+		e.boot[name] = b
 	}
-	x.Findings = append(x.Findings, judge(x.Server.Name, e)...)
+	return rows.Err()
 }
 
 // withConn runs f on one short-lived session under the configured deadline.
@@ -220,12 +242,20 @@ func withConn(ctx context.Context, cfg Config, op string, f func(context.Context
 // ExamineChain examines every server at once and then what they are to each
 // other. The findings for the chain as a whole come last.
 func ExamineChain(ctx context.Context, chain topology.Chain, c Credentials) []Finding {
-	examinations := make([]Examination, len(chain.Servers))
+	return chainFindingsOf(chain, examineAll(ctx, chain, c))
+}
+
+func examineAll(ctx context.Context, chain topology.Chain, c Credentials) []Examination {
+	out := make([]Examination, len(chain.Servers))
 	var all sync.WaitGroup
 	for i, s := range chain.Servers {
-		all.Go(func() { examinations[i] = Examine(ctx, s, c) })
+		all.Go(func() { out[i] = examine(ctx, placeIn(chain, s), c) })
 	}
 	all.Wait()
+	return out
+}
+
+func chainFindingsOf(chain topology.Chain, examinations []Examination) []Finding {
 	var out []Finding
 	facts := map[string]topology.Facts{}
 	for _, x := range examinations {

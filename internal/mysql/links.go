@@ -22,6 +22,7 @@ func chainFindings(chain topology.Chain, facts map[string]topology.Facts) []Find
 			"GTIDs name the server by its UUID", "stop mysqld, delete auto.cnf from its data directory, start it")...)
 		out = append(out, follows(chain, facts, s, f))
 		out = append(out, closed(s, f))
+		out = append(out, schedules(chain, facts, s, f)...)
 		if errant, ok := errantFinding(chain, facts, s, f); ok {
 			out = append(out, errant)
 		}
@@ -71,6 +72,25 @@ func closed(s topology.Server, f topology.Facts) Finding {
 		out.Level, out.Found, out.Mend = Fail, "open for writes", "SET GLOBAL super_read_only = ON"
 	}
 	return out
+}
+
+// schedules checks that the events that run on the master would run here too.
+func schedules(chain topology.Chain, facts map[string]topology.Facts, s topology.Server, f topology.Facts) []Finding {
+	master, known := facts[chain.Master()]
+	if !known || s.Name == chain.Master() {
+		return nil
+	}
+	here, there := f.Settings["event_scheduler"], master.Settings["event_scheduler"]
+	out := Finding{Requirement: "event-scheduler", Server: s.Name, Level: OK, Found: here,
+		Why: "scheduled events that run on the master must run here after a promotion"}
+	if there == "ON" && here != "ON" {
+		out.Level, out.Found = Warn, here+", ON at the master"
+		out.Mend = "SET PERSIST event_scheduler = ON"
+		if here == "DISABLED" {
+			out.Mend = "my.cnf: event_scheduler = ON, then restart"
+		}
+	}
+	return []Finding{out}
 }
 
 // errantFinding names what a server executed and the master did not. What the

@@ -61,7 +61,7 @@ func chain(t *testing.T) *testenv.Chain {
 	realServers.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Servers: []testenv.ServerSpec{
+		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Config: []string{"binlog_row_metadata=FULL"}, Servers: []testenv.ServerSpec{
 			{Name: "a", Seat: testenv.Master}, {Name: "b", Seat: testenv.Candidate}, {Name: "c", Seat: testenv.Slave},
 		}})
 		if realServers.err != nil {

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,11 +44,44 @@ type Requirement struct {
 	check func(examined) (found string, met bool)
 }
 
+// graver are the requirements that are a failure at the servers for which the
+// function says so, and a warning at others.
+var graver = map[string]func(examined) bool{
+	"sync-relay-log": func(e examined) bool { return e.place.mayAck },
+}
+
 // examined is everything that the checks look at.
 type examined struct {
 	facts    topology.Facts
 	boot     map[string]bootValue
 	channels int
+	place    position
+	// probe is the account that writes heartbeats, without its password.
+	probe Account
+	// heartbeat is why the probe account cannot write heartbeats, nil when it can or need not.
+	heartbeat error
+	// mayPersistOnly says that the control account may set what a restart makes true.
+	mayPersistOnly bool
+}
+
+// position is what a server is in its chain; alone is that of one that is examined by itself.
+type position struct {
+	chain    topology.Chain
+	server   topology.Server
+	isMaster bool
+	mayAck   bool
+}
+
+func alone(server topology.Server) position {
+	return position{chain: topology.Chain{Policy: topology.DefaultPolicy()}, server: server}
+}
+
+func placeIn(chain topology.Chain, server topology.Server) position {
+	p := position{chain: chain, server: server, isMaster: server.Name == chain.Master()}
+	if chain.Policy.Durability == topology.SemiSync && !p.isMaster {
+		p.mayAck = slices.Contains(chain.Policy.Ackers, server.Seat) || chain.IsAcker(server.Name) || chain.NextAcker() == server.Name
+	}
+	return p
 }
 
 // bootValue is what is known of a variable's value at the next start.
@@ -81,14 +115,26 @@ var requirements = []Requirement{
 		mendSourcePlugin, plugin("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled")},
 	{"semi-sync-replica", "acknowledged writes are on two servers only with semi-sync", Fail,
 		mendReplicaPlugin, plugin("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled")},
-	{"sync-binlog", "a power cut must not lose acknowledged commits", Fail,
-		"SET PERSIST sync_binlog = 1", setting("sync_binlog", "1")},
-	{"flush-log-at-commit", "a power cut must not lose acknowledged commits", Fail,
-		"SET PERSIST innodb_flush_log_at_trx_commit = 1", setting("innodb_flush_log_at_trx_commit", "1")},
-	{"sync-relay-log", "the relay log can be the only copy of an acknowledged write", Warn,
-		"SET PERSIST sync_relay_log = 1", setting("sync_relay_log", "1")},
-	{"relay-log-recovery", "at a start it throws away what was received and not executed, which can be the only copy", Fail,
-		"my.cnf: relay_log_recovery = OFF, then restart", setting("relay_log_recovery", "OFF", "0")},
+	{"sync-binlog", whyDurable("sync_binlog"), Fail,
+		"SET PERSIST sync_binlog = 1", durable("sync_binlog")},
+	{"flush-log-at-commit", whyDurable("innodb_flush_log_at_trx_commit"), Fail,
+		"SET PERSIST innodb_flush_log_at_trx_commit = 1", durable("innodb_flush_log_at_trx_commit")},
+	{"sync-relay-log", whyDurable("sync_relay_log"), Warn,
+		"SET PERSIST sync_relay_log = 1", durable("sync_relay_log")},
+	{"relay-log-recovery", whyDurable("relay_log_recovery"), Fail,
+		"my.cnf: relay_log_recovery = OFF, then restart", bootsDurable("relay_log_recovery")},
+	{"semi-sync-lossless", "with semi-sync on, no commit may be acknowledged or seen that is on the master alone", Fail,
+		losslessSQL, func(e examined) (string, bool) {
+			if !e.facts.Source.Enabled {
+				return "semi-sync is off", true
+			}
+			for _, name := range losslessSettings {
+				if found, met := durable(name)(e); !met {
+					return found, false
+				}
+			}
+			return "waits without end, before others see the commit", true
+		}},
 	{"boots-closed", "a server that comes back must not take writes before it is known to belong", Fail,
 		"SET PERSIST_ONLY super_read_only = ON", boots("super_read_only", "ON")},
 	{"boots-unarmed", "the right to acknowledge must not survive a restart", Fail,
@@ -105,6 +151,29 @@ var requirements = []Requirement{
 		}},
 	{"commit-order", "a replica must not show a later commit without an earlier one", Warn,
 		"SET PERSIST replica_preserve_commit_order = ON", setting("replica_preserve_commit_order", "ON", "1")},
+	{"binlog-row-metadata", "the errant transactions that are saved can only then be read with their columns' names", Warn,
+		"SET PERSIST binlog_row_metadata = FULL", setting("binlog_row_metadata", "FULL")},
+	{"clone", "a server whose data must be replaced is rebuilt by CLONE INSTANCE", Warn,
+		"INSTALL PLUGIN clone SONAME 'mysql_clone.so'", func(e examined) (string, bool) {
+			_, installed := e.facts.Settings["clone_valid_donor_list"]
+			switch {
+			case installed:
+				return "installed", true
+			case e.place.chain.Policy.Rebuild == topology.RebuildNever:
+				return "not installed, and nothing is rebuilt", true
+			}
+			return "not installed", false
+		}},
+	{"heartbeat-table", "a master that answers and commits nothing is found out by heartbeats alone", Fail,
+		"run on the master what \"failoverd grants --write-probe\" prints last", func(e examined) (string, bool) {
+			switch {
+			case e.place.chain.Policy.WriteProbe == 0:
+				return "no write probes", true
+			case e.heartbeat != nil:
+				return e.heartbeat.Error(), false
+			}
+			return "can be written", true
+		}},
 	{"report-host", "a source tells its replicas' addresses only if they report them", Warn,
 		"my.cnf: report_host = <the name that the other servers reach this one by>, then restart", func(e examined) (string, bool) {
 			host := e.facts.Settings["report_host"]
@@ -134,6 +203,41 @@ var requirements = []Requirement{
 		link(func(l topology.Link) (string, bool) {
 			return strings.TrimSpace(string(l.SQL) + " " + l.SQLError), l.SQL == topology.On && l.SQLError == ""
 		})},
+}
+
+// losslessSettings are the semi-sync variables of a source that a commit's safety hangs on.
+var losslessSettings = []string{"rpl_semi_sync_source_timeout", "rpl_semi_sync_source_wait_no_replica", "rpl_semi_sync_source_wait_point"}
+
+// durable is met as topology, which looks at every tick, will have it.
+func durable(name string) func(examined) (string, bool) {
+	d := durableSetting(name)
+	return func(e examined) (string, bool) {
+		found, known := e.facts.Settings[name]
+		return name + " = " + found, known && d.Met(found)
+	}
+}
+
+// bootsDurable is durable for a variable that only a start can change.
+func bootsDurable(name string) func(examined) (string, bool) {
+	d := durableSetting(name)
+	return func(e examined) (string, bool) {
+		found, met := durable(name)(e)
+		if next := e.boot[name].persisted; next != "" && d.Met(next) != met {
+			return found + ", at the next start " + next, false
+		}
+		return found, met
+	}
+}
+
+func whyDurable(name string) string { return "otherwise " + durableSetting(name).Why }
+
+func durableSetting(name string) topology.DurableSetting {
+	for _, d := range topology.DurableSettings {
+		if d.Name == name {
+			return d
+		}
+	}
+	panic("mysql: " + name + " is not one of topology's durable settings")
 }
 
 // setting is met by any of the values.
@@ -203,7 +307,7 @@ func judge(server string, e examined) []Finding {
 		found, met := r.check(e)
 		f := Finding{Requirement: r.Name, Server: server, Level: OK, Found: found, Why: r.Why}
 		if !met {
-			f.Level, f.Mend = r.Level, r.Mend
+			f.Level, f.Mend = r.level(e), r.mend(e)
 			if found == unknownAtBoot {
 				f.Level = Warn
 			}
@@ -211,6 +315,25 @@ func judge(server string, e examined) []Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// level is that of the requirement when it is not met at this server.
+func (r Requirement) level(e examined) Level {
+	if isGraver := graver[r.Name]; isGraver != nil && isGraver(e) {
+		return Fail
+	}
+	return r.Level
+}
+
+// mend is how the requirement is met at this server.
+func (r Requirement) mend(e examined) string {
+	switch {
+	case r.Name == "heartbeat-table":
+		return "on the master: " + strings.Join(HeartbeatTable(Credentials{Probe: e.probe}), "; ")
+	case r.Name == "relay-log-recovery" && e.boot["relay_log_recovery"].persisted != "":
+		return "restart the server, once its relay log is executed"
+	}
+	return r.Mend
 }
 
 // versionSupported accepts MySQL from 8.0.26, of any later numbering (26.x

@@ -106,6 +106,8 @@ WHERE a.CHANNEL_NAME = ''`
 	sourceSemiSyncOnSQL = `SET GLOBAL rpl_semi_sync_source_timeout = 1000000000,
  GLOBAL rpl_semi_sync_source_wait_for_replica_count = %d, GLOBAL rpl_semi_sync_source_wait_no_replica = ON,
  GLOBAL rpl_semi_sync_source_wait_point = AFTER_SYNC, GLOBAL rpl_semi_sync_source_enabled = ON`
+	losslessSQL = `SET GLOBAL rpl_semi_sync_source_timeout = 1000000000, GLOBAL rpl_semi_sync_source_wait_no_replica = ON,
+ GLOBAL rpl_semi_sync_source_wait_point = AFTER_SYNC`
 	sourceSemiSyncOffSQL = `SET GLOBAL rpl_semi_sync_source_enabled = OFF`
 
 	// Semi-sync, replica side; it takes effect when the IO thread connects.
@@ -140,6 +142,16 @@ WHERE a.CHANNEL_NAME = ''`
 	// 8.0. Privilege: SELECT on the table.
 	lagSQL = `SELECT TIMESTAMPDIFF(MICROSECOND, MAX(written), UTC_TIMESTAMP(6)) FROM ` + heartbeatTable + ` HAVING COUNT(*) > 0`
 
+	// mayBeatSQL fails as beatSQL would for want of the table or of a privilege, and
+	// writes nothing. 8.0. Privilege: as beatSQL.
+	mayBeatSQL = `EXPLAIN ` + beatSQL
+
+	// heartbeatPeriodSQL changes the heartbeat of a link whose receiver is stopped. The
+	// relay log stays while the applier runs: only a CHANGE with both threads stopped
+	// throws it away. 8.0.23. Privilege: REPLICATION_SLAVE_ADMIN.
+	heartbeatPeriodSQL = `CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 0.5 FOR CHANNEL ''`
+	stopApplierSQL     = `STOP REPLICA SQL_THREAD FOR CHANNEL ''`
+
 	// versionSQL works on every MySQL and MariaDB.
 	versionSQL = `SELECT VERSION()`
 
@@ -150,7 +162,7 @@ WHERE a.CHANNEL_NAME = ''`
 FROM performance_schema.variables_info i
 JOIN performance_schema.global_variables v ON v.VARIABLE_NAME = i.VARIABLE_NAME
 LEFT JOIN performance_schema.persisted_variables p ON p.VARIABLE_NAME = i.VARIABLE_NAME
-WHERE i.VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled')`
+WHERE i.VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled', 'relay_log_recovery')`
 
 	// channelsSQL counts replication channels.
 	// 8.0. Privilege: SELECT on performance_schema's replication tables.
