@@ -70,7 +70,7 @@ const ackerPatience = Duration(900 * time.Millisecond)
 
 // stallPatience is how long commits may wait for ackers that seem well. A disk
 // that hangs under an acker shows only in this.
-const stallPatience = Duration(2 * time.Second)
+const stallPatience = Duration(1200 * time.Millisecond)
 
 func (p *Picture) refusedByAll(s *seen) bool { return s.refused >= p.quorum() && s.answered == 0 }
 
