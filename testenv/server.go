@@ -229,3 +229,24 @@ func socketPath(dir string) (path string, remove func(), err error) {
 	}
 	return filepath.Join(short, "s"), func() { os.RemoveAll(short) }, nil
 }
+
+// KillSessions ends every session of an account.
+func (s *Server) KillSessions(ctx context.Context, user string) error {
+	rows, err := s.db.QueryContext(ctx, "SELECT id FROM performance_schema.processlist WHERE user = ?", user)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		_, _ = s.db.ExecContext(ctx, "KILL "+strconv.FormatInt(id, 10)) // it may be gone already
+	}
+	return rows.Err()
+}

@@ -14,6 +14,8 @@ import (
 // Follower is `failoverd follow` on a host of its own, rendering the product's writer for somebody in this process.
 type Follower struct {
 	*testenv.Program
+	// Host is the viewer that it is.
+	Host string
 	path string
 }
 
@@ -34,7 +36,7 @@ func (s *Stage) StartFollower(ctx context.Context, name string) (*Follower, erro
 	if err != nil {
 		return nil, err
 	}
-	f := &Follower{path: filepath.Join(s.path(name), "db.json")}
+	f := &Follower{Host: name, path: filepath.Join(s.path(name), "db.json")}
 	f.Program, err = s.Chain.StartProgram(ctx, name, name+"-follow", filepath.Join(s.path(name), "follow.log"), s.options.Binary, "follow", "--config", config)
 	if err == nil {
 		s.Followers = append(s.Followers, f)

@@ -61,7 +61,7 @@ func TestEachFlawOfALedgerIsFoundAndNamed(t *testing.T) {
 }
 
 // reigns: db1 until 100 ms, db2 until 300 ms, then db1 again.
-var reigns = []Reign{{1, "db1", at(-1000)}, {3, "db1", at(300)}, {2, "db2", at(100)}}
+var reigns = []Reign{{1, "db1", at(-1000), at(-1000)}, {3, "db1", at(295), at(300)}, {2, "db2", at(98), at(102)}}
 
 func TestOneMasterAtATime(t *testing.T) {
 	inserts, deletions, _ := cleanWrites()
@@ -89,6 +89,13 @@ func TestWhatIsNoDualAck(t *testing.T) {
 		t.Run(name, func(t *testing.T) { assert.Empty(t, DualAckers([]Write{w}, reigns)) })
 	}
 	assert.Empty(t, DualAckers([]Write{slow}, nil), "nobody knows who was master")
+}
+
+// The journal says only roughly when a server was opened; that it acknowledged something says it better.
+func TestAnAcknowledgementShowsThatAServerIsOpen(t *testing.T) {
+	late := []Reign{{1, "db1", at(-1000), at(-1000)}, {2, "db2", at(100), at(200)}}
+	assert.Empty(t, DualAckers([]Write{write("old", "db1", 140, Acked)}, late))
+	assert.Len(t, DualAckers([]Write{write("old", "db1", 140, Acked), write("new", "db2", 120, Acked)}, late), 1)
 }
 
 func TestDualAckBeforeTheFirstPromotion(t *testing.T) {

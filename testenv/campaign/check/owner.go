@@ -10,7 +10,9 @@ import (
 type Reign struct {
 	Epoch  uint64 `json:"epoch"`
 	Server string `json:"server"`
-	// Opened is when the server was opened for writes.
+	// Early and Opened are between which the server was opened for writes: it may have acknowledged from Early on, and
+	// its predecessor may not have since Opened.
+	Early  time.Time `json:"early"`
 	Opened time.Time `json:"opened"`
 }
 
@@ -33,8 +35,7 @@ func (d DualAck) String() string {
 // have waited in the client's socket. If the old master really committed it afterwards, the new one lacks it, and
 // JudgeLedger calls it lost. Reigns are those known, of which the first began before all writes.
 func DualAckers(writes []Write, reigns []Reign) []DualAck {
-	reigns = slices.Clone(reigns)
-	slices.SortFunc(reigns, func(a, b Reign) int { return a.Opened.Compare(b.Opened) })
+	reigns = opened(writes, reigns)
 	var out []DualAck
 	for _, w := range writes {
 		if w.Outcome != Acked {
@@ -42,8 +43,8 @@ func DualAckers(writes []Write, reigns []Reign) []DualAck {
 		}
 		mastered, last := false, Reign{}
 		for i, r := range reigns {
-			ends := i+1 < len(reigns) && !reigns[i+1].Opened.After(w.Sent)
-			if ends || r.Opened.After(w.Known) {
+			over := i+1 < len(reigns) && !reigns[i+1].Opened.After(w.Sent)
+			if over || r.Early.After(w.Known) {
 				continue
 			}
 			mastered = mastered || r.Server == w.Server
@@ -51,6 +52,20 @@ func DualAckers(writes []Write, reigns []Reign) []DualAck {
 		}
 		if !mastered && last.Server != "" {
 			out = append(out, DualAck{Write: w, Master: last.Server, Epoch: last.Epoch})
+		}
+	}
+	return out
+}
+
+// opened puts the reigns in order. A server that acknowledged something was open by then.
+func opened(writes []Write, reigns []Reign) []Reign {
+	out := slices.Clone(reigns)
+	slices.SortFunc(out, func(a, b Reign) int { return a.Early.Compare(b.Early) })
+	for i, r := range out {
+		for _, w := range writes {
+			if w.Outcome == Acked && w.Server == r.Server && !w.Known.Before(r.Early) && w.Known.Before(out[i].Opened) {
+				out[i].Opened = w.Known
+			}
 		}
 	}
 	return out

@@ -75,11 +75,11 @@ var register = porcupine.Model{
 }
 
 // JudgeRegisters judges every key by itself, each for at most patience. Failed operations must have had no effect,
-// unknown reads say nothing, and both are left out.
+// unknown ones that would not have changed anything say nothing, and both are left out.
 func JudgeRegisters(operations []Operation, patience time.Duration) Registers {
 	byKey := map[string][]porcupine.Operation{}
 	for i, o := range operations {
-		if o.Outcome == Failed || (o.Outcome == Unknown && o.Kind == Read) {
+		if o.Outcome == Failed || o.Outcome == Unknown && (o.Kind == Read || o.Kind == Swap && !o.Swapped) {
 			continue
 		}
 		returned := o.Known.UnixNano()
