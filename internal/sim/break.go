@@ -17,6 +17,7 @@ const (
 	BreakTimeout  = "timeout"  // acknowledge after a second without a receipt
 	BreakAckers   = "ackers"   // let a server acknowledge before the journal says so
 	BreakClose    = "close"    // hand over without closing the old master
+	BreakSync     = "sync"     // let a power cut take the end of the relay log
 	BreakDeadline = "deadline" // let an order to open count however late it is read
 )
 
@@ -28,6 +29,9 @@ func (o Options) weaken(plan promote.Plan) promote.Plan {
 	}[o.Break]
 	steps, commit := []promote.Step(nil), plan.Commit
 	for i, s := range plan.Steps {
+		if o.Break == BreakRevoke && s.Goal == promote.Fed {
+			s.Ackers, s.Need = nil, 0 // which would notice
+		}
 		if !slices.Contains(drop, s.Goal) {
 			steps = append(steps, s)
 		} else if i < plan.Commit {

@@ -22,6 +22,7 @@ func TestBrokenProtectionsAreSeen(t *testing.T) {
 		{BreakTimeout, ""},
 		{BreakAckers, ""},
 		{BreakClose, ""},
+		{BreakSync, "master's host lost + candidate's host lost"},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()

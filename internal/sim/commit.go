@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -29,11 +30,19 @@ func (s *server) clientWrite(write *write) {
 		write.end(Refused)
 	case s.closing != nil:
 		s.blocked = append(s.blocked, write)
+	case s.disk.stuck:
+		s.disk.commits = append(s.disk.commits, write)
 	default:
-		write.t = txn{origin: int8(s.id), n: s.logged[s.id] + 1, write: write.id}
-		write.server = s
-		s.log(write.t, write)
+		s.commit(write)
 	}
+}
+
+// commit gives a write its number and logs it.
+func (s *server) commit(write *write) {
+	write.t = txn{origin: int8(s.id), n: s.logged[s.id] + 1, write: write.id}
+	write.server = s
+	s.w.given(s, write.t)
+	s.log(write.t, write)
 }
 
 // log commits a transaction to the binary log. With semi-sync it waits there,
@@ -42,6 +51,9 @@ func (s *server) log(t txn, write *write) {
 	s.binlog = append(s.binlog, t)
 	s.logged.add(t)
 	s.waiting = append(s.waiting, commit{t, len(s.binlog), write})
+	if t.write == wakesEvents {
+		s.awake = t.origin == int8(s.id) // the replicas have it as asleep
+	}
 	pos := len(s.binlog)
 	if !s.sourceSync {
 		s.finish(pos)
@@ -54,10 +66,23 @@ func (s *server) log(t txn, write *write) {
 }
 
 // acked is the receipt of an acker for everything up to a place in the log.
-func (s *server) acked(pos int) {
-	if s.sourceSync {
-		s.finish(pos)
+func (s *server) acked(replica *server, pos int) {
+	if !s.sourceSync {
+		return
 	}
+	s.receipts[replica.id] = max(s.receipts[replica.id], pos)
+	s.release()
+}
+
+// release finishes what so many replicas acknowledged as the server waits for.
+func (s *server) release() {
+	if s.acks == 1 {
+		s.finish(slices.Max(s.receipts[:]))
+		return
+	}
+	sorted := s.receipts
+	slices.Sort(sorted[:])
+	s.finish(sorted[len(sorted)-min(s.acks, len(sorted))])
 }
 
 // finish makes the waiting commits up to a place visible and tells their clients.
@@ -80,7 +105,12 @@ func (s *server) finish(pos int) {
 		s.link.awaits, s.link.applying = false, false
 		s.link.kick()
 	}
-	if len(s.waiting) == 0 && s.closing != nil {
+	s.closeIfIdle()
+}
+
+// closeIfIdle carries out a close that waited for commits in flight.
+func (s *server) closeIfIdle() {
+	if len(s.waiting) == 0 && len(s.disk.commits) == 0 && s.closing != nil {
 		r := s.closing.r
 		if !r.void { // its session was not killed meanwhile
 			s.close()
@@ -90,11 +120,15 @@ func (s *server) finish(pos int) {
 	}
 }
 
-func (s *server) setSourceSync(on bool) {
-	s.sourceSync = on
-	if !on {
+func (s *server) setSourceSync(acks int) {
+	s.sourceSync = acks > 0
+	if !s.sourceSync {
+		s.receipts = [maxServers]int{}
 		s.finish(len(s.binlog)) // waiting commits are let go
+		return
 	}
+	s.acks = acks
+	s.release()
 }
 
 func (s *server) tellWaits() {

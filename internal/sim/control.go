@@ -177,6 +177,11 @@ func (c *control) StopReceiver(ctx context.Context) error {
 			r.reply(nil)
 			return
 		}
+		if c.s.disk.receives() { // the IO thread hangs in its write, and stops behind it
+			c.s.disk.stop = true
+			c.w.serverAfter(c.s, controlTimeout-50*time.Millisecond, func() { r.reply(promote.ErrNotYet) })
+			return
+		}
 		if !l.hanging {
 			l.stopIO()
 			r.reply(nil)
@@ -240,6 +245,11 @@ func (c *control) ForgetSource(ctx context.Context) error {
 func (c *control) whenDrained(ctx context.Context, op string, do func()) error {
 	return c.change(ctx, op, func(r *request) {
 		if l := c.s.link; l != nil {
+			if c.s.disk.receives() {
+				c.s.disk.stop = true
+				r.reply(fmt.Errorf("the receiver hangs: %w", promote.ErrNotYet))
+				return
+			}
 			l.stopIO()
 			if l.undrained() || l.awaits {
 				r.reply(fmt.Errorf("the relay log holds what is not executed: %w", promote.ErrNotYet))
@@ -287,7 +297,7 @@ func (c *control) SetOffline(ctx context.Context, on bool) error {
 // SetSourceSemiSync implements promote.Server.
 func (c *control) SetSourceSemiSync(ctx context.Context, acks int) error {
 	return c.change(ctx, onOff("source semi-sync", acks > 0), func(r *request) {
-		c.s.setSourceSync(acks > 0)
+		c.s.setSourceSync(acks)
 		r.reply(nil)
 	})
 }
@@ -375,14 +385,6 @@ func (s *server) waitExecuted(want vec, atMost time.Duration, done func(error)) 
 		})
 	}
 }
-
-// Clone implements promote.Server.
-func (c *control) Clone(context.Context, topology.Server) error {
-	return errors.New("the fake server cannot clone yet")
-}
-
-// WakeEvents implements promote.Server.
-func (c *control) WakeEvents(context.Context) (int, error) { return 0, nil }
 
 // KillOlderSessions implements promote.Server.
 func (c *control) KillOlderSessions(ctx context.Context) error {

@@ -1,8 +1,8 @@
 package sim
 
 import (
-	"fmt"
 	"strings"
+	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
 	"github.com/failoverd/failoverd/internal/promote"
@@ -18,6 +18,9 @@ type oracle struct {
 	standing map[string]topology.Standing
 	hands    bool // a person opened a server
 	changes  int  // of plans, in the journal
+	// promotedAt is when the latest promotion was recorded, 0 unless that was a failover.
+	promotedAt time.Duration
+	epoch      uint64
 	// harmless says that nothing in the run is a reason to promote.
 	harmless bool
 }
@@ -31,76 +34,44 @@ func (w *World) acknowledged(s *server, t txn) {
 		return // a person opened it: that is nobody's promise
 	}
 	o := &w.oracle
+	if !w.protected() {
+		return
+	}
 	o.acked.add(t)
+	w.checkCopies(s, t)
 	if m := o.master; m != nil && m != s && !m.executed.has(t) {
 		w.fail("%s acknowledged %s:%d after %s was opened, which does not have it", s.info.Name, uuids[t.origin][:2], t.n, m.info.Name)
 	}
 }
 
-// opened is called when failoverd opened a server for writes.
-func (w *World) opened(s *server) {
-	if w.raft == nil {
-		return
-	}
-	o := &w.oracle
-	name := s.info.Name
-	if !s.executed.contains(o.acked) {
-		w.fail("%s was opened without acknowledged writes: it has %v of %v", name, s.executed, o.acked)
-	}
+// protected says whether the policy promises that acknowledged writes survive.
+func (w *World) protected() bool {
+	return w.product().Chain.Policy.Durability == topology.SemiSync
+}
+
+// checkCopies: an acknowledged write is on so many committed ackers as the journal
+// says, and the master waits for no fewer.
+func (w *World) checkCopies(s *server, t txn) {
 	p := w.product()
-	open := p.Open
-	switch {
-	case open == nil:
-		w.fail("%s was opened without an open plan", name)
-		return
-	case !hasStep(open.Steps(), promote.Writable, name):
-		w.fail("%s was opened, but the open plan is %s of %s", name, open.Plan.Kind, open.Plan.Target)
-		return
+	chain := &p.Chain
+	if open := p.Open; open != nil && open.Plan.After != nil && !open.Undoing && open.Plan.Target == s.info.Name && chain.Epoch < open.Plan.Epoch {
+		chain = open.Plan.After
 	}
-	if open.Plan.Kind == promote.Failover {
-		w.revokedAndDrained(s, p)
+	if chain.Master() != s.info.Name {
+		return // it was the master, and its ackers were others
 	}
-	if old := o.master; old != nil && old != s && old.alive && !old.closed && open.Plan.Kind == promote.Switchover {
-		w.fail("%s was opened in a switchover while %s was open", name, old.info.Name)
+	need := chain.AcksNeeded()
+	if !s.sourceSync || s.acks < need {
+		w.fail("%s acknowledged %s:%d waiting for %d servers, the journal says %d", s.info.Name, uuids[t.origin][:2], t.n, s.acks, need)
 	}
-	if old := o.master; old != s && open.Plan.Kind.Promotes() && !open.Undoing {
-		o.openings[open.Plan.Epoch]++
-		if n := o.openings[open.Plan.Epoch]; n > 1 {
-			w.fail("epoch %d was opened %d times", open.Plan.Epoch, n)
-		}
-		if o.harmless && open.Plan.Kind == promote.Failover {
-			w.fail("%s was promoted because of a harmless fault: %s", name, open.Plan.Why)
-		}
-		w.stats.Promotions++
-	}
-	o.master = s
-}
-
-func hasStep(steps []promote.Step, goal promote.Goal, name string) bool {
-	for _, s := range steps {
-		if s.Goal == goal && s.Server == name {
-			return true
+	have := 0
+	for _, acker := range chain.Ackers {
+		if a := w.byName(acker); a != s && (a.logged.has(t) || (a.link != nil && a.link.received.has(t))) {
+			have++
 		}
 	}
-	return false
-}
-
-// revokedAndDrained checks what must hold when a failover opens a server.
-func (w *World) revokedAndDrained(s *server, p *journal.Product) {
-	for _, name := range p.Chain.Ackers {
-		a := w.byName(name)
-		if a.link != nil && a.link.source.info.Name == p.Open.Plan.From && a.link.conn != nil && a.link.conn.armed {
-			w.fail("%s was opened while acker %s was not revoked", s.info.Name, name)
-		}
-	}
-	old := w.byName(p.Open.Plan.From)
-	for _, other := range w.servers {
-		if l := other.link; l != nil && l.source == old && l.conn != nil && l.conn.armed && !old.closed {
-			w.fail("%s was opened while %s could acknowledge for %s", s.info.Name, other.info.Name, old.info.Name)
-		}
-	}
-	if l := s.link; l != nil && l.undrained() && !l.ioOn {
-		w.fail("%s was opened with %d transactions in its relay log", s.info.Name, len(l.relay)-l.applied)
+	if have < need {
+		w.fail("%s acknowledged %s:%d, which %d of the ackers {%s} have, %d should", s.info.Name, uuids[t.origin][:2], t.n, have, strings.Join(chain.Ackers, ","), need)
 	}
 }
 
@@ -129,15 +100,18 @@ func (w *World) checkAckers() {
 	if p == nil {
 		return
 	}
-	master := w.byName(p.Chain.Master())
+	w.checkAckersOf(p.Chain)
+	if open := p.Open; open != nil && open.Plan.After != nil && !open.Undoing && p.Chain.Epoch < open.Plan.Epoch && w.oracle.master == w.byName(open.Plan.Target) {
+		w.checkAckersOf(*open.Plan.After) // opened, and not yet recorded
+	}
+}
+
+func (w *World) checkAckersOf(chain topology.Chain) {
+	master := w.byName(chain.Master())
 	for _, c := range master.conns {
-		if !c.armed || !c.open || p.Chain.IsAcker(c.replica.info.Name) {
-			continue
+		if c.armed && c.open && !chain.IsAcker(c.replica.info.Name) && chain.Policy.Durability == topology.SemiSync {
+			w.fail("%s can acknowledge for %s and is not in the acker set {%s}", c.replica.info.Name, master.info.Name, strings.Join(chain.Ackers, ","))
 		}
-		if p.Open != nil && p.Open.Plan.After != nil && p.Open.Plan.After.IsAcker(c.replica.info.Name) {
-			continue
-		}
-		w.fail("%s can acknowledge for %s and is not in the acker set {%s}", c.replica.info.Name, master.info.Name, strings.Join(p.Chain.Ackers, ","))
 	}
 }
 
@@ -153,6 +127,13 @@ func (w *World) committed(c journal.Command, err error) {
 		w.say("refused: %v", err)
 		return
 	}
+	if p := w.product(); p.Chain.Epoch > w.oracle.epoch {
+		w.oracle.epoch = p.Chain.Epoch
+		w.oracle.promotedAt = 0
+		if p.Chain.Last != nil && p.Chain.Last.Kind == string(promote.Failover) {
+			w.oracle.promotedAt = w.now
+		}
+	}
 	if c.Accept != nil || c.Done != nil || c.Abort != nil || c.Supersede != nil {
 		w.oracle.changes++
 	}
@@ -161,9 +142,7 @@ func (w *World) committed(c journal.Command, err error) {
 		w.stats.Plans++
 		w.oracle.plans[w.raft.state.Plans] = true
 		w.explain("plan %d: %s epoch %d because %s: %v", w.raft.state.Plans, c.Accept.Kind, c.Accept.Epoch, c.Accept.Why, c.Accept.Steps)
-		if w.oracle.harmless && c.Accept.Kind == promote.Failover {
-			w.fail("failover at a harmless fault: %s", c.Accept.Why)
-		}
+		w.checkFailover(c.Accept)
 	case c.Publish != nil:
 		d := w.doc(*c.Publish)
 		w.note("published "+d.writer+" "+d.readers, int(d.version), int(d.epoch), 0)
@@ -224,73 +203,4 @@ func kindOf(c journal.Command) string {
 		return "publish"
 	}
 	return "other"
-}
-
-// atRest says whether the chain is as it should be, else what is not.
-func (w *World) atRest() (bool, string) {
-	p := w.product()
-	if p.Open != nil {
-		return false, fmt.Sprintf("plan %d (%s) is open at step %d of %d: %v", p.Open.Plan.ID, p.Open.Plan.Kind, p.Open.Next, len(p.Open.Steps()), p.Open.Steps())
-	}
-	x := w.raft.leader
-	if x == nil || x.mind == nil {
-		return false, "nobody leads"
-	}
-	status := x.mind.Status()
-	switch status.Verdict.Rule {
-	case "healthy":
-	case "server-missing":
-		if s, _ := p.Chain.Server(status.Verdict.Server); s.Standing != topology.Quarantined {
-			return false, "verdict " + status.Verdict.Rule + ": " + status.Verdict.Why
-		}
-	default:
-		return false, "verdict " + status.Verdict.Rule + ": " + status.Verdict.Why
-	}
-	master := w.byName(p.Chain.Master())
-	if master.closed || !master.up() {
-		return false, "master " + master.info.Name + " is closed"
-	}
-	for _, s := range w.servers {
-		if s != master && !s.closed {
-			return false, s.info.Name + " is open too"
-		}
-	}
-	return true, ""
-}
-
-// canAcknowledge says whether any replica is in rotation: without one, commits
-// wait until a person has rebuilt one.
-func (w *World) canAcknowledge() bool {
-	for _, s := range w.product().Chain.Servers {
-		if s.Seat != topology.Master && s.Standing == topology.In {
-			return true
-		}
-	}
-	return false
-}
-
-// checkEnd: nothing acknowledged is lost, and servers in rotation are clean.
-func (w *World) checkEnd() {
-	p := w.product()
-	master := w.byName(p.Chain.Master())
-	if !master.executed.contains(w.oracle.acked) {
-		w.fail("acknowledged writes are lost: master %s has %v of %v", master.info.Name, master.executed, w.oracle.acked)
-	}
-	for _, info := range p.Chain.Servers {
-		if s := w.byName(info.Name); info.Standing == topology.In && !master.logged.contains(s.executed) {
-			w.fail("%s is in rotation with errant transactions", info.Name)
-		}
-	}
-	d := w.doc(w.raft.state.Head)
-	if !d.shows(p.Chain) {
-		w.fail("the published document shows %v, not the chain", d)
-	}
-	for _, f := range w.followers {
-		if !f.zombie && f.doc != d {
-			w.fail("a web server still has version %d of %d", f.doc.version, d.version)
-		}
-	}
-	if w.store.head != d {
-		w.fail("the store still has version %d of %d", w.store.head.version, d.version)
-	}
 }

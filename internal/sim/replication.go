@@ -138,6 +138,10 @@ func (l *link) established() {
 	s, src := l.replica, l.source
 	l.tries++
 	held := s.executed.union(l.received)
+	if !held.contains(src.purged) {
+		l.ioOn, l.ioErr = false, "error 13114: the source purged the required binary logs"
+		return
+	}
 	if held[src.id] > src.logged[src.id] {
 		l.ioOn, l.ioErr = false, "error 13114: the replica has more transactions of the source's UUID than the source"
 		return
@@ -198,6 +202,8 @@ func (c *conn) arrived(int) {
 	c.wire = shifted(c.wire, 1)
 	switch {
 	case !c.open:
+	case c.replica.disk.stuck:
+		c.replica.disk.relay = append(c.replica.disk.relay, func() { c.arrive(first.t, first.pos) })
 	case c.replica.up():
 		c.arrive(first.t, first.pos)
 	default:
@@ -256,14 +262,26 @@ func (c *conn) ackArrives(pos int) {
 
 func (c *conn) acked(pos int) {
 	if c.served {
-		c.source.acked(pos)
+		c.source.acked(c.replica, pos)
+	}
+}
+
+// forgetTail is a power cut at a server that does not sync its relay log: what
+// came last is gone.
+func (l *link) forgetTail() {
+	w := l.replica.w
+	keep := max(l.applied, len(l.relay)-w.rng.IntN(20))
+	l.relay = l.relay[:keep]
+	l.received = l.base.union(l.replica.logged)
+	for _, t := range l.relay {
+		l.received.add(t)
 	}
 }
 
 // kick lets the applier go on.
 func (l *link) kick() {
 	s := l.replica
-	if l.applying || !l.sqlOn || l.sqlErr != "" || !l.undrained() || !s.up() {
+	if l.applying || !l.sqlOn || l.sqlErr != "" || !l.undrained() || !s.up() || s.disk.stuck {
 		return
 	}
 	l.applying = true
@@ -288,7 +306,7 @@ func (l *link) applierRuns(boot int) {
 
 func (l *link) apply() {
 	s := l.replica
-	if s.slowUntil > s.w.now {
+	if s.slowUntil > s.w.now || s.disk.stuck {
 		l.kick()
 		return
 	}
@@ -388,6 +406,9 @@ func (l *link) facts() *topology.Link {
 		heard = l.conn.lastHeard()
 	case l.ioOn:
 		f.IO = topology.Connecting
+	}
+	if l.replica.disk.receives() {
+		heard = min(heard, l.replica.disk.since)
 	}
 	if heard >= 0 {
 		f.Silence = topology.Duration(l.replica.w.now - heard)

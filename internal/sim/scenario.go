@@ -88,6 +88,7 @@ func (sc *scenario) mend(w *World) {
 		s.thaw()
 		s.start()
 		s.denied, s.gone, s.slowWire = false, false, 0
+		s.freeDisk()
 		if l := s.link; l != nil && l.sqlErr != "" {
 			l.sqlErr, l.sqlOn = "", true
 			l.kick()

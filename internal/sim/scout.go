@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
-	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
 	"github.com/failoverd/failoverd/internal/watcher"
 )
@@ -384,56 +383,3 @@ func (x *scout) Views(ctx context.Context, _ string, look bool) []topology.View 
 
 // Published implements watcher.Around.
 func (x *scout) Published(chain topology.Chain) bool { return x.w.doc(x.state.Head).shows(chain) }
-
-// World implements watcher.Around.
-func (x *scout) World(topology.Chain) promote.World { return servants{x} }
-
-// servants are the servers of the chain as one watcher works on them.
-type servants struct{ x *scout }
-
-// Server implements promote.World.
-func (v servants) Server(s topology.Server) promote.Server {
-	return &control{w: v.x.w, s: v.x.w.byName(s.Name), owner: v.x.owner, node: v.x.node(), scout: v.x}
-}
-
-// Each implements promote.World.
-func (v servants) Each(ctx context.Context, servers []topology.Server, f func(context.Context, topology.Server) error) map[string]error {
-	w := v.x.w
-	p := w.running
-	out := make(map[string]error, len(servers))
-	if len(servers) == 1 {
-		out[servers[0].Name] = f(ctx, servers[0])
-		return out
-	}
-	ticket, open := p.ticket(), len(servers)
-	for _, s := range servers {
-		p.children = append(p.children, w.spawn(p.held, func(*proc) {
-			out[s.Name] = f(ctx, s)
-			if open--; open == 0 {
-				p.wake(ticket)
-			}
-		}))
-	}
-	if open > 0 {
-		p.pause()
-	}
-	p.children = nil
-	return out
-}
-
-// Publish implements promote.World.
-func (v servants) Publish(ctx context.Context, _ string) error { return v.x.announce(ctx) }
-
-// Pause implements promote.World.
-func (v servants) Pause(ctx context.Context, d time.Duration) error {
-	p := v.x.w.running
-	ticket := p.ticket()
-	v.x.w.after(d, func() { p.wake(ticket) })
-	p.pause()
-	return ctx.Err()
-}
-
-// Save implements promote.World.
-func (v servants) Save(context.Context, string, topology.Server, topology.GTIDSet) (string, error) {
-	return "", nil
-}

@@ -32,8 +32,10 @@ type server struct {
 
 	closed       bool // super_read_only
 	offline      bool
-	sourceSync   bool // rpl_semi_sync_source_enabled
-	replicaSync  bool // rpl_semi_sync_replica_enabled
+	sourceSync   bool            // rpl_semi_sync_source_enabled
+	acks         int             // rpl_semi_sync_source_wait_for_replica_count
+	receipts     [maxServers]int // the latest place that each replica acknowledged
+	replicaSync  bool            // rpl_semi_sync_replica_enabled
 	closing      *closing
 	blocked      []*write // writes behind a pending close
 	link         *link    // its source
@@ -49,6 +51,11 @@ type server struct {
 	openedAt     time.Duration
 
 	executedSet, receivedSet cached
+	awake                    bool     // the scheduled events are enabled here
+	purged                   vec      // what the binary log does not have any more
+	clone                    *cloning // the latest, nil when there was none
+	hollow                   bool     // a clone took the data away and did not bring any
+	disk                     disk
 	idle                     *topology.Facts // facts of a server without a link, until it changes
 	arrivals                 func(int)       // of clients' writes, made once
 }
@@ -72,7 +79,7 @@ type executedWait struct {
 }
 
 func newServer(w *World, id int, info topology.Server) *server {
-	s := &server{w: w, id: id, info: info, addr: info.Addr(), alive: true, closed: true, openedAt: -1}
+	s := &server{w: w, id: id, info: info, addr: info.Addr(), alive: true, closed: true, acks: 1, openedAt: -1}
 	s.arrivals = s.writeArrives
 	return s
 }
@@ -102,6 +109,7 @@ func (s *server) kill(host bool) {
 	s.alive, s.frozen, s.gone = false, false, host
 	s.boot++
 	s.inbox, s.requests, s.waits = nil, nil, nil
+	s.disk.crash()
 	for _, c := range s.waiting {
 		if c.write != nil {
 			c.write.lost()
@@ -120,6 +128,12 @@ func (s *server) kill(host bool) {
 	if s.link != nil {
 		s.link.disconnect()
 		s.link.applying, s.link.awaits = false, false
+		if host && s.w.opts.Break == BreakSync {
+			s.link.forgetTail()
+		}
+	}
+	if c := s.clone; c != nil && c.state == topology.CloneInProgress {
+		c.fail("the server was restarted")
 	}
 }
 
@@ -132,7 +146,8 @@ func (s *server) start() {
 	s.w.disturb()
 	s.alive, s.frozen, s.gone, s.byHand = true, false, false, false
 	s.boot++
-	s.closed, s.offline, s.sourceSync, s.replicaSync = true, false, false, false
+	s.closed, s.offline, s.sourceSync, s.replicaSync, s.acks = true, false, false, false, 1
+	s.receipts = [maxServers]int{}
 	if l := s.link; l != nil {
 		l.heard, l.ioOn, l.sqlOn, l.ioErr = -1, true, true, ""
 		l.connect(0)
@@ -193,7 +208,7 @@ func (s *server) setClosed(on bool, r *request) {
 	case !on:
 		s.open(false)
 		r.reply(nil)
-	case len(s.waiting) == 0:
+	case len(s.waiting) == 0 && len(s.disk.commits) == 0:
 		s.close()
 		r.reply(nil)
 	case s.closing != nil:
@@ -253,7 +268,16 @@ func (s *server) facts() *topology.Facts {
 	f := topology.Facts{
 		UUID: uuids[s.id], Version: "9.7.4", ServerID: uint32(s.id + 1), ReadOnly: s.closed, SuperReadOnly: s.closed, Offline: s.offline,
 		Executed: s.executedSet.gtids(s.executed, vec{}), ReplicaSemiSync: s.replicaSync,
-		Source: topology.SourceSemiSync{Installed: true, Enabled: s.sourceSync, On: s.sourceSync, Clients: clients, Waiting: len(s.waiting), Acks: 1},
+		Source: topology.SourceSemiSync{Installed: true, Enabled: s.sourceSync, On: s.sourceSync, Clients: clients, Waiting: len(s.waiting), Acks: s.acks},
+	}
+	if !s.awake {
+		f.AsleepEvents = events
+	}
+	if s.purged != (vec{}) {
+		f.Purged = s.purged.gtids(vec{})
+	}
+	if s.clone != nil {
+		f.Clone = s.clone.facts()
 	}
 	if s.w.opts.Break == BreakProof && s.w.raft != nil {
 		f.Executed = s.executed.common(s.w.masterNow().logged).gtids(vec{})
@@ -263,7 +287,7 @@ func (s *server) facts() *topology.Facts {
 		f.Link.Received = s.receivedSet.gtids(s.link.received, s.link.base)
 		return &f
 	}
-	if s.idle != nil && sameIdle(s.idle, &f) {
+	if s.idle != nil && s.clone == nil && sameIdle(s.idle, &f) {
 		return s.idle
 	}
 	s.idle = &f
@@ -271,7 +295,7 @@ func (s *server) facts() *topology.Facts {
 }
 
 func sameIdle(a, b *topology.Facts) bool {
-	return a.ReadOnly == b.ReadOnly && a.Offline == b.Offline && a.ReplicaSemiSync == b.ReplicaSemiSync && a.Source == b.Source &&
+	return a.ReadOnly == b.ReadOnly && a.Offline == b.Offline && a.ReplicaSemiSync == b.ReplicaSemiSync && a.Source == b.Source && a.AsleepEvents == b.AsleepEvents &&
 		a.Executed.Equal(b.Executed)
 }
 

@@ -8,12 +8,14 @@ import (
 
 // The rhythm of probes, as in the watcher.
 const (
-	pingDeadline   = time.Second
-	lookEvery      = time.Second
-	askPatience    = 400 * time.Millisecond
-	answerPatience = 700 * time.Millisecond
-	exchangeEvery  = 250 * time.Millisecond
-	probeEvery     = 250 * time.Millisecond
+	pingDeadline = time.Second
+	lookEvery    = time.Second
+	// lookEveryStalled is the time between looks at a master whose commits wait.
+	lookEveryStalled = 200 * time.Millisecond
+	askPatience      = 400 * time.Millisecond
+	answerPatience   = 700 * time.Millisecond
+	exchangeEvery    = 250 * time.Millisecond
+	probeEvery       = 250 * time.Millisecond
 )
 
 // sighter is one watcher's prober of one server.
@@ -30,6 +32,8 @@ type sighter struct {
 	asked       []func()      // who waits for the one under way
 	changed     bool          // by the ping under way
 	lookAt      time.Duration
+	waitedSince time.Duration // the first of the looks in a row that saw the same commits wait, -1
+	beats       heartbeat
 	seen        *topology.Facts // on their way back
 	timer       int             // counts the timers, so that an old one does nothing
 
@@ -44,7 +48,7 @@ func newSighter(x *scout, s *server) *sighter {
 
 // reset forgets everything, as a new process has.
 func (g *sighter) reset() {
-	*g = sighter{scout: g.scout, s: g.s, missedSince: -1, factsAt: -never, timer: g.timer + 1, answers: g.answers, arrives: g.arrives, returns: g.returns}
+	*g = sighter{scout: g.scout, s: g.s, missedSince: -1, factsAt: -never, waitedSince: -1, beats: heartbeat{since: -1, n: g.beats.n + 1}, timer: g.timer + 1, answers: g.answers, arrives: g.arrives, returns: g.returns}
 }
 
 // schedule sets the time of the next ping. What it meets is seen when it would be answered.
@@ -138,7 +142,7 @@ func (g *sighter) pinged(contact topology.Contact) {
 		g.missedSince = g.sentAt
 	}
 	w := g.scout.w
-	if contact != topology.Answered || (len(g.asked) == 0 && !g.changed && w.now-g.factsAt < lookEvery) {
+	if contact != topology.Answered || (len(g.asked) == 0 && !g.changed && w.now-g.factsAt < g.lookEvery()) {
 		g.end()
 		return
 	}
@@ -146,11 +150,19 @@ func (g *sighter) pinged(contact topology.Contact) {
 	w.afterNumber(w.latency(), g.arrives, g.timer)
 }
 
+func (g *sighter) lookEvery() time.Duration {
+	if g.facts != nil && g.facts.Source.Waiting > 0 {
+		return lookEveryStalled
+	}
+	return lookEvery
+}
+
 // end ends a round and sets the time of the next.
 func (g *sighter) end() {
 	if g.changed {
 		g.scout.wakeMind()
 	}
+	g.heed()
 	asked := g.asked
 	g.asked = nil
 	for _, done := range asked {
@@ -199,10 +211,17 @@ func (g *sighter) lookReturns(timer int) {
 		g.run(timer, func() { g.lookReturns(timer) })
 		return
 	}
-	if g.timer == timer {
-		g.facts, g.factsAt, g.seen = g.seen, g.lookAt, nil
-		g.end()
+	if g.timer != timer {
+		return
 	}
+	switch {
+	case g.seen.Source.Waiting == 0:
+		g.waitedSince = -1
+	case g.waitedSince < 0 || !g.facts.Executed.Equal(g.seen.Executed):
+		g.waitedSince = g.lookAt
+	}
+	g.facts, g.factsAt, g.seen = g.seen, g.lookAt, nil
+	g.end()
 }
 
 // ask asks for a full look at once; a server that is silent is not asked again.
@@ -228,6 +247,12 @@ func (g *sighter) sighting() topology.Sighting {
 	}
 	if g.facts != nil {
 		out.FactsAge = topology.Duration(now - g.factsAt)
+	}
+	if g.waitedSince >= 0 {
+		out.Stalled = topology.Duration(g.factsAt - g.waitedSince)
+	}
+	if b := g.beats; b.since >= 0 && now-b.since >= b.every {
+		out.Hanging = topology.Duration(now - b.since)
 	}
 	return out
 }

@@ -27,6 +27,9 @@ type World struct {
 	followers []*follower
 	clients   []*client
 	writes    []*write
+	skewed    bool                         // the watchers' clocks differ
+	beats     time.Duration                // between write probes
+	saved     [maxServers]topology.GTIDSet // errant transactions, by the server that held them
 	unread    []map[string]topology.Sighting
 	slab      []write       // where the next ones are taken from
 	cut       [nodes]uint32 // by sender, a bit for each receiver that it cannot reach
@@ -223,7 +226,7 @@ func (w *World) fail(format string, args ...any) {
 
 // chain builds the servers: a is the master, b the candidate, c the slave, d the dump slave.
 func (w *World) chain() topology.Chain {
-	chain := topology.Chain{Product: Product, Policy: topology.DefaultPolicy(), Mode: topology.Auto, Epoch: 1}
+	chain := topology.Chain{Product: Product, Policy: w.policy(), Mode: topology.Auto, Epoch: 1}
 	chain.Policy.Rebuild = topology.RebuildAsk // until Clone is modelled
 	for i, seat := range []topology.Seat{topology.Master, topology.Candidate, topology.Slave, topology.Dump} {
 		info := topology.Server{
@@ -259,7 +262,7 @@ func (w *World) byName(name string) *server {
 // connectChain puts the servers into the state of a chain that has run for a while.
 func (w *World) connectChain() {
 	a, b, c, d := w.servers[0], w.servers[1], w.servers[2], w.servers[3]
-	a.sourceSync = true
+	a.sourceSync, a.awake = true, true
 	b.replicaSync, c.replicaSync = true, true
 	for _, pair := range [][2]*server{{b, a}, {c, b}, {d, a}} {
 		pair[0].link = newLink(pair[0], pair[1])

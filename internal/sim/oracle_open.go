@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
+)
+
+// opened is called when failoverd opened a server for writes.
+func (w *World) opened(s *server) {
+	if w.raft == nil {
+		return
+	}
+	o := &w.oracle
+	name := s.info.Name
+	if s.hollow {
+		w.fail("%s was opened, whose data a clone took away", name)
+	}
+	if !s.executed.contains(o.acked) {
+		w.fail("%s was opened without acknowledged writes: it has %v of %v", name, s.executed, o.acked)
+	}
+	p := w.product()
+	open := p.Open
+	switch {
+	case open == nil:
+		w.fail("%s was opened without an open plan", name)
+		return
+	case !hasStep(open.Steps(), promote.Writable, name):
+		w.fail("%s was opened, but the open plan is %s of %s", name, open.Plan.Kind, open.Plan.Target)
+		return
+	}
+	if open.Plan.Kind == promote.Failover {
+		w.revokedAndDrained(s, p)
+	}
+	if old := o.master; old != nil && old != s && old.alive && !old.closed && open.Plan.Kind == promote.Switchover {
+		w.fail("%s was opened in a switchover while %s was open", name, old.info.Name)
+	}
+	if old := o.master; old != s && open.Plan.Kind.Promotes() && !open.Undoing {
+		o.openings[open.Plan.Epoch]++
+		if n := o.openings[open.Plan.Epoch]; n > 1 {
+			w.fail("epoch %d was opened %d times", open.Plan.Epoch, n)
+		}
+		if o.harmless && open.Plan.Kind == promote.Failover {
+			w.fail("%s was promoted because of a harmless fault: %s", name, open.Plan.Why)
+		}
+		w.stats.Promotions++
+	}
+	o.master = s
+}
+
+func hasStep(steps []promote.Step, goal promote.Goal, name string) bool {
+	for _, s := range steps {
+		if s.Goal == goal && s.Server == name {
+			return true
+		}
+	}
+	return false
+}
+
+// revokedAndDrained checks what must hold when a failover opens a server.
+func (w *World) revokedAndDrained(s *server, p *journal.Product) {
+	old := w.byName(p.Open.Plan.From)
+	if w.protected() {
+		able := 0
+		for _, other := range w.servers {
+			if other != old && other.canAckFor(old) {
+				able++
+			}
+		}
+		// Of N ackers, N−W+1 have to be stopped: then fewer than W are left.
+		if need := max(1, p.Chain.AcksNeeded()); able >= need && !old.closed {
+			w.fail("%s was opened while %d servers could acknowledge for %s, which waits for %d", s.info.Name, able, old.info.Name, need)
+		}
+	}
+	if l := s.link; l != nil && l.undrained() && !l.ioOn {
+		w.fail("%s was opened with %d transactions in its relay log", s.info.Name, len(l.relay)-l.applied)
+	}
+}
+
+// canAckFor says whether the server acknowledges what another commits, now or once
+// its link is back. The right to do so does not survive a restart.
+func (s *server) canAckFor(source *server) bool {
+	l := s.link
+	switch {
+	case !s.alive || l == nil || l.source != source || !l.ioOn:
+		return false
+	case l.conn != nil:
+		return l.conn.armed
+	}
+	return s.replicaSync
+}
+
+// checkFailover is called when a failover is accepted. A master that is silent is
+// left alone for a while after the last one; one that is dead for certain is not.
+func (w *World) checkFailover(plan *promote.Plan) {
+	if plan.Kind != promote.Failover {
+		return
+	}
+	o := &w.oracle
+	if o.harmless {
+		w.fail("failover at a harmless fault: %s", plan.Why)
+	}
+	hold := w.product().Chain.Policy.HoldDown.Std()
+	if o.promotedAt > 0 && w.now-o.promotedAt < hold && plan.Rule == "master-silent" && !w.skewed {
+		w.fail("a silent master was given up %s after the last failover: %s", (w.now - o.promotedAt).Round(time.Millisecond), plan.Why)
+	}
+}
+
+// given is called when a server gives a transaction its number. After a clone it
+// may be one that it gave before: nobody may have the first any more.
+func (w *World) given(s *server, t txn) {
+	if s.clone == nil || w.raft == nil {
+		return
+	}
+	for _, other := range w.servers {
+		if other != s && (other.logged.has(t) || (other.link != nil && other.link.received.has(t))) {
+			w.fail("%s gave %s:%d a second time, and %s has the first", s.info.Name, uuids[t.origin][:2], t.n, other.info.Name)
+		}
+	}
+}
+
+// droppedData is called when a clone takes the data of a server away.
+func (w *World) droppedData(s *server) {
+	w.note("data dropped", s.id, 0, 0)
+	held := s.logged
+	if s.link != nil {
+		held = held.union(s.link.received)
+	}
+	master := w.masterNow()
+	if s == master {
+		w.fail("the data of master %s was dropped", s.info.Name)
+		return
+	}
+	errant := held.gtids(master.logged).Minus(w.saved[s.id])
+	if !errant.Empty() {
+		w.fail("the data of %s was dropped with %s, which is nowhere else", s.info.Name, errant)
+	}
+}
