@@ -15,8 +15,8 @@ const (
 	pulseEvery = time.Second
 	// partingPatience is how long what is done before the end may take, handing over the leadership above all.
 	partingPatience = 3 * time.Second
-	// stopPatience is how long an orderly end may take. The unit's TimeoutStopSec is above it.
-	stopPatience = 12 * time.Second
+	// stopPatience is how long an orderly end may take. With partingPatience it stays below the unit's TimeoutStopSec.
+	stopPatience = 11 * time.Second
 )
 
 // watchdog ends this process when a part of it hangs, for its supervisor to start it anew, and keeps telling
