@@ -97,7 +97,7 @@ func (s *State) brake(index uint64, c Command) error {
 	if b.Mode == BrakeWatch {
 		s.Brake = nil
 	}
-	s.record(Entry{ID: index, At: c.At, What: "brake " + string(b.Mode), Actor: c.Actor, Why: b.Reason})
+	s.record(Entry{ID: index, At: c.At, What: "brake " + string(b.Mode), Actor: c.Actor, Why: b.Reason, Until: b.Until})
 	return nil
 }
 

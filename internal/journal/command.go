@@ -63,6 +63,9 @@ type End struct {
 	Product string `json:"product"`
 	Plan    uint64 `json:"plan"`
 	Why     string `json:"why"`
+	// Outright gives a plan up without its undo steps, or in the midst of them:
+	// the rules judge what it leaves behind.
+	Outright bool `json:"outright,omitempty"`
 }
 
 // HighWater raises a chain's high-water mark.
@@ -164,7 +167,7 @@ func (s *State) pause(index uint64, c Command) error {
 	p.Chain.Pause = c.Pause.Pause
 	entry := Entry{ID: index, At: c.At, Product: c.Pause.Product, What: "resume", Actor: c.Actor, Epoch: p.Chain.Epoch}
 	if c.Pause.Pause != nil {
-		entry.What, entry.Why = "pause", c.Pause.Pause.Reason
+		entry.What, entry.Why, entry.Until = "pause", c.Pause.Pause.Reason, c.Pause.Pause.Until
 	}
 	s.record(entry)
 	return nil

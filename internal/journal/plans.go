@@ -128,7 +128,7 @@ func (s *State) close(index uint64, p *Product, at time.Time, outcome string) {
 		phases[i].HighWater = topology.GTIDSet{} // the chain has it; the history is for people
 	}
 	s.record(Entry{ID: index, At: at, Product: plan.Product, What: string(plan.Kind), Outcome: outcome, Actor: plan.Actor, Why: plan.Why,
-		Epoch: p.Chain.Epoch, Plan: plan.ID, From: plan.From, To: plan.Target, Ms: max(0, at.Sub(p.OpenedAt).Milliseconds()), Phases: phases})
+		Epoch: p.Chain.Epoch, Plan: plan.ID, From: plan.From, To: plan.Target, Loss: plan.Loss, Ms: max(0, at.Sub(p.OpenedAt).Milliseconds()), Phases: phases})
 	p.Open, p.OpenedAt = nil, time.Time{}
 }
 
@@ -138,13 +138,13 @@ func (s *State) abort(index uint64, c Command) error {
 	if err != nil {
 		return err
 	}
-	if p.Open.Undoing {
+	if p.Open.Undoing && !c.Abort.Outright {
 		return fmt.Errorf("product %s: plan %d is being taken back already: %w", c.Abort.Product, c.Abort.Plan, ErrStale)
 	}
 	if p.Open.Plan.Kind.Promotes() && p.Open.MayHaveOpened() {
 		return fmt.Errorf("product %s: plan %d may have opened %s: it only goes forward: %w", c.Abort.Product, c.Abort.Plan, p.Open.Plan.Target, ErrStale)
 	}
-	if len(p.Open.Plan.Undo) == 0 {
+	if len(p.Open.Plan.Undo) == 0 || c.Abort.Outright {
 		s.close(index, p, c.At, "given up: "+c.Abort.Why)
 		return nil
 	}

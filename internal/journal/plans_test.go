@@ -161,6 +161,46 @@ func TestAbortTakesASwitchoverBack(t *testing.T) {
 	assert.True(t, l.chain().HighWater.Empty())
 }
 
+// TestAbortOutright: a person's failover, or the old master's death, ends a
+// switchover wherever it is before its point of no return.
+func TestAbortOutright(t *testing.T) {
+	for _, undoing := range []bool{false, true} {
+		l := newLog(t)
+		l.do(Command{Accept: switchover(l.chain())})
+		l.do(l.done(1, 0, noteless))
+		if undoing {
+			l.do(Command{Abort: &End{Product: "shop", Plan: 1, Why: "b is slow"}})
+		}
+		l.do(Command{Abort: &End{Product: "shop", Plan: 1, Why: "overridden by ann", Outright: true}})
+		assert.Nil(t, l.Products["shop"].Open)
+		assert.Equal(t, "given up: overridden by ann", l.History[len(l.History)-1].Outcome)
+		assert.Equal(t, uint64(1), l.chain().Epoch)
+	}
+	l := newLog(t)
+	p := switchover(l.chain())
+	l.do(Command{Accept: p})
+	for i := range p.Commit {
+		l.do(l.done(1, i, noteless))
+	}
+	l.stale(Command{Abort: &End{Product: "shop", Plan: 1, Outright: true}})
+}
+
+func TestTheHistoryHasWhatAPersonAnsweredFor(t *testing.T) {
+	l := newLog(t)
+	until := noon.Add(time.Hour)
+	l.do(Command{Actor: "ann", Pause: &SetPause{Product: "shop", Pause: &topology.Pause{Actor: "ann", Reason: "kernel", Until: until}}})
+	assert.Equal(t, until, l.History[len(l.History)-1].Until)
+	plan := failover(l.chain())
+	plan.Actor, plan.Loss = "ann", &promote.Loss{Known: topology.MustGTIDSet(uuidA + ":7-9"), Absent: []string{"b"}}
+	l.do(Command{Accept: plan})
+	for i := range plan.Steps {
+		l.do(l.done(1, i, noteless))
+	}
+	last := l.History[len(l.History)-1]
+	assert.Equal(t, "ann", last.Actor)
+	assert.Equal(t, plan.Loss, last.Loss)
+}
+
 func TestAbortWithoutUndoEndsThePlan(t *testing.T) {
 	l := newLog(t)
 	l.do(Command{Accept: failover(l.chain())})

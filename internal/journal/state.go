@@ -55,6 +55,10 @@ type Entry struct {
 	Plan    uint64    `json:"plan,omitempty"`
 	From    string    `json:"from,omitempty"`
 	To      string    `json:"to,omitempty"`
+	// Until is when what was decided ends by itself, zero when it does not.
+	Until time.Time `json:"until,omitzero"`
+	// Loss is what a person accepted to lose, nil when it was nothing.
+	Loss *promote.Loss `json:"loss,omitempty"`
 	// Ms is how long it took, in milliseconds; Phases are its steps.
 	Ms     int64          `json:"ms,omitempty"`
 	Phases []promote.Note `json:"phases,omitempty"`

@@ -12,7 +12,8 @@ type Course string
 // The courses.
 const (
 	GoOn Course = "go-on"
-	// Abort gives the plan up: nothing was opened, its undo steps run.
+	// Abort gives the plan up: nothing was opened, its undo steps run. While they
+	// do, it gives those up too.
 	Abort Course = "abort"
 	// Supersede takes the plan's promotion as having happened, because it may
 	// have, and closes it: the new master is judged like any other.
@@ -27,8 +28,10 @@ const GivesWay = "gives way: "
 func Resume(c topology.Case, open Progress, failed string) (Course, string) {
 	plan := open.Plan
 	switch {
-	case open.Undoing || open.Finished():
+	case open.Finished():
 		return GoOn, ""
+	case open.Undoing:
+		return resumeUndo(c, open, failed)
 	case !plan.Kind.Promotes():
 		return resumeRepair(c, open, failed)
 	case open.MayHaveOpened():
@@ -37,6 +40,15 @@ func Resume(c topology.Case, open Progress, failed string) (Course, string) {
 		return Abort, failed
 	case plan.Kind == Failover && failed != "":
 		return resumeFailover(c, plan, failed)
+	}
+	return GoOn, ""
+}
+
+// resumeUndo: a master that died while it was to be opened again would be waited
+// for in vain. Nothing else was opened, so it is judged like any dead master.
+func resumeUndo(c topology.Case, open Progress, failed string) (Course, string) {
+	if v := topology.Judge(c); failed != "" && v.Action == topology.Failover {
+		return Abort, fmt.Sprintf("%s cannot be opened again: %s", open.Plan.From, v.Why)
 	}
 	return GoOn, ""
 }

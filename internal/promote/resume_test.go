@@ -33,6 +33,7 @@ func TestResume(t *testing.T) {
 		{"a switchover that fails before it opened is taken back", well, Progress{Plan: *switchover, Next: 1}, "b is slow", Abort},
 		{"nothing is taken back once it may have opened", well, Progress{Plan: *failover, Next: failover.Commit}, "no answer", GoOn},
 		{"a plan that is taken back goes on doing so", well, Progress{Plan: *switchover, Undoing: true}, "no answer", GoOn},
+		{"but not once the old master is dead", dead, Progress{Plan: *switchover, Undoing: true}, "no answer", Abort},
 		{"a repair that fails is dropped", well, Progress{Plan: *reform}, "d is gone", Abort},
 		{"a repair gives way to a failover", dead, Progress{Plan: *reform}, "", Abort},
 		{"a repair goes on", well, Progress{Plan: *reform}, "", GoOn},

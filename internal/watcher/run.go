@@ -102,7 +102,7 @@ func (m *Mind) goOn(open promote.Progress, step promote.Step, err error) {
 
 // leave ends the open plan before its end.
 func (m *Mind) leave(ctx context.Context, open promote.Progress, course promote.Course, why string) (again bool, err error) {
-	end := &journal.End{Product: m.product, Plan: open.Plan.ID, Why: why}
+	end := &journal.End{Product: m.product, Plan: open.Plan.ID, Why: why, Outright: open.Undoing}
 	c := journal.Command{At: m.around.Now(), Actor: open.Plan.Actor}
 	if course == promote.Abort {
 		c.Abort = end
