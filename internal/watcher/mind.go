@@ -47,10 +47,13 @@ type Mind struct {
 	failedAt    string           // which plan and step that was
 	underway    string           // the step that takes its time, once that was said
 	skipped     string           // the recovery that was recorded as not done
+	braked      string           // what the global brake said of the failover that is due
+	brakedAt    time.Time        // and when
 	resting     map[string]rest  // repairs that failed lately
 	settledAt   time.Time        // when a plan last ended, or this mind began
 	settled     map[string]bool  // servers where earlier leaders' sessions are ended
 	status      atomic.Pointer[Status]
+	mark        atomic.Pointer[topology.GTIDSet] // highWater, for other goroutines
 }
 
 // rest keeps a repair that failed from being tried over and over.
@@ -106,6 +109,9 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 		c = m.look(ctx, p, true)
 		v = topology.Judge(c)
 	}
+	if v.Action != topology.Failover {
+		m.braked = ""
+	}
 	m.note(c, v, "")
 	if err := m.raiseHighWater(ctx, c); err != nil {
 		return false, err
@@ -114,7 +120,10 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	if may, why := c.Chain.MayAct(c.Now); !may {
-		return false, m.skip(ctx, c, v, why)
+		return false, m.skip(ctx, c, v, why, why)
+	}
+	if m.braked != "" && c.Now.Sub(m.brakedAt).Abs() < brakeRest {
+		return false, nil
 	}
 	if err := m.settleSessions(ctx, c); err != nil {
 		return false, err
@@ -124,35 +133,40 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	}
 	plan := promote.For(c, v)
 	if plan == nil {
-		return false, m.skip(ctx, c, v, "")
+		return false, m.skip(ctx, c, v, "", "")
 	}
 	switch err := m.accept(ctx, *plan); {
 	case errors.Is(err, journal.ErrBraked):
-		m.status.Store(&Status{Verdict: v, Would: "would " + string(v.Action) + ", but " + err.Error(), At: c.Now})
-		return false, m.skip(ctx, c, v, err.Error())
+		m.braked, m.brakedAt = err.Error(), c.Now
+		m.note(c, v, "")
+		return false, m.skip(ctx, c, v, journal.ErrBraked.Error(), m.braked)
 	case err != nil:
 		return false, err
 	}
-	m.skipped = ""
+	m.skipped, m.braked = "", ""
 	return true, nil
 }
 
-// skip records a failover that is due and is not done, once: whoever asks later
-// why nothing happened finds it in the history.
-func (m *Mind) skip(ctx context.Context, c topology.Case, v topology.Verdict, because string) error {
+// brakeRest is how long a failover that was braked is not asked for again: each
+// time costs the journal an entry.
+const brakeRest = 2 * time.Second
+
+// skip records a failover that is due and is not done, once for each kind of
+// reason: whoever asks later why nothing happened finds it in the history.
+func (m *Mind) skip(ctx context.Context, c topology.Case, v topology.Verdict, kind, because string) error {
 	switch {
 	case v.Rule == "master-held-down":
-		because = "the hold-down is not over"
+		kind, because = v.Rule, "the hold-down is not over"
 	case v.Rule == "master-missing-data" || v.Rule == "master-dead-no-target":
-		because = "acknowledged writes would be lost"
+		kind, because = v.Rule, "acknowledged writes would be lost"
 	case v.Action != topology.Failover:
 		m.skipped = ""
 		return nil
 	}
-	if m.skipped == v.Rule+because {
+	if m.skipped == v.Rule+kind {
 		return nil
 	}
-	m.skipped = v.Rule + because
+	m.skipped = v.Rule + kind
 	m.event("failover skipped", true, "rule", v.Rule, "why", v.Why, "because", because)
 	err := m.around.Propose(ctx, journal.Command{At: c.Now, Actor: "failoverd", Skipped: &journal.Skipped{
 		Product: m.product, Action: topology.Failover, Rule: v.Rule, Why: v.Why, Because: because}})
@@ -196,8 +210,22 @@ func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) topology.
 func (m *Mind) learnHighWater(c topology.Case) {
 	facts, _ := c.Digest().Facts(c.Chain.Master())
 	if facts != nil && facts.Open() && facts.Source.On {
-		m.highWater = m.highWater.Union(facts.Executed)
+		m.setHighWater(m.highWater.Union(facts.Executed))
 	}
+}
+
+func (m *Mind) setHighWater(set topology.GTIDSet) {
+	m.highWater = set
+	m.mark.Store(&set)
+}
+
+// HighWater is what the master was seen to have committed, fresher than the
+// journal's mark. Any goroutine may ask.
+func (m *Mind) HighWater() topology.GTIDSet {
+	if set := m.mark.Load(); set != nil {
+		return *set
+	}
+	return topology.GTIDSet{}
 }
 
 // highWaterEvery is how often the mark goes to the journal. The leader's own is
@@ -241,6 +269,8 @@ func (m *Mind) note(c topology.Case, v topology.Verdict, waiting string) {
 	would := ""
 	if may, why := c.Chain.MayAct(c.Now); !may && v.Action != topology.None && v.Action != topology.Alert && v.Action != topology.Wait {
 		would = fmt.Sprintf("would %s, but %s", v.Action, why)
+	} else if m.braked != "" {
+		would = fmt.Sprintf("would %s, but %s", v.Action, m.braked)
 	}
 	was := m.Status()
 	m.status.Store(&Status{Verdict: v, Would: would, Waiting: waiting, At: c.Now})

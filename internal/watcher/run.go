@@ -39,7 +39,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 			m.event("plan finished", open.Plan.Kind.Promotes(), "kind", open.Plan.Kind, "epoch", next.Chain.Epoch, "master", next.Chain.Master())
 			m.failed, m.failedAt, m.settledAt = "", "", m.around.Now()
 			if open.Plan.Loss != nil {
-				m.highWater = topology.GTIDSet{} // what is lost is no measure any more
+				m.setHighWater(topology.GTIDSet{}) // what is lost is no measure any more
 			}
 			return true, nil
 		}

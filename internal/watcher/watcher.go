@@ -147,13 +147,21 @@ func (w *Watcher) Mind(product string) (Status, bool) {
 	return m.Status(), true
 }
 
-// Case gathers what there is to judge a product by, on the leader.
+// Case gathers what there is to judge a product by, on the leader with the
+// high-water mark that its mind has, which the journal's is behind by seconds.
 func (w *Watcher) Case(ctx context.Context, product string, look bool) (topology.Case, error) {
 	p, ok := w.machine.product(product)
 	if !ok {
 		return topology.Case{}, fmt.Errorf("there is no product %q", product)
 	}
-	return Gather(ctx, &around{w, nil}, p, look), nil
+	c := Gather(ctx, &around{w, nil}, p, look)
+	w.mu.Lock()
+	m, leads := w.minds[product]
+	w.mu.Unlock()
+	if leads {
+		c.Chain.HighWater = c.Chain.HighWater.Union(m.HighWater())
+	}
+	return c, nil
 }
 
 // Propose commits a command. Errors: journal.ErrStale and other refusals when
