@@ -21,12 +21,18 @@ const (
 	errServerShutdown       = 1053
 	errSyntax               = 1064
 	errNoSuchThread         = 1094
+	errTableDenied          = 1142
+	errNoSuchTable          = 1146
+	errReadOnly             = 1290
+	errTooManyClones        = 3634
+	errNotSupervised        = 3707
 	errCannotCreateThread   = 1135
 	errUnknownVariable      = 1193
 	errTooManyUserConns     = 1203
 	errUserLimitReached     = 1226
 	errReplicaNotConfigured = 1200
 	errLockWait             = 1205
+	errReadOnly             = 1290
 )
 
 // serverNumber is the error number that the server itself gave, 0 when it gave none.

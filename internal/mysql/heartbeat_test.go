@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,20 +28,26 @@ func withHeartbeatTable(t *testing.T, a *testenv.Server) {
 	for _, statement := range HeartbeatTable(credentials) {
 		require.NoError(t, a.Exec(t.Context(), statement))
 	}
-	t.Cleanup(func() {
-		for _, s := range realServers.chain.Servers { // also the replicas that are cut off by now
-			conn, err := s.DB().Conn(context.Background())
-			if !assert.NoError(t, err) {
-				continue
-			}
-			for _, statement := range []string{"SET GLOBAL rpl_semi_sync_source_enabled = OFF", "SET GLOBAL super_read_only = OFF",
-				"SET SESSION sql_log_bin = OFF", "DROP DATABASE IF EXISTS failoverd", "SET GLOBAL super_read_only = ON"} {
-				_, err := conn.ExecContext(context.Background(), statement)
-				assert.NoError(t, err)
-			}
-			conn.Close()
+	t.Cleanup(func() { dropHeartbeatTable(t) })
+}
+
+// dropHeartbeatTable takes it from every server, also from replicas that are cut off by now.
+func dropHeartbeatTable(t *testing.T) { everywhere(t, "DROP DATABASE IF EXISTS failoverd") }
+
+// everywhere runs statements on every server without logging them, when a test is over.
+func everywhere(t *testing.T, statements ...string) {
+	for _, s := range realServers.chain.Servers {
+		conn, err := s.DB().Conn(context.Background())
+		if !assert.NoError(t, err) {
+			continue
 		}
-	})
+		for _, statement := range slices.Concat([]string{"SET GLOBAL rpl_semi_sync_source_enabled = OFF", "SET GLOBAL super_read_only = OFF",
+			"SET SESSION sql_log_bin = OFF"}, statements, []string{"SET SESSION sql_log_bin = ON", "SET GLOBAL super_read_only = ON"}) {
+			_, err := conn.ExecContext(context.Background(), statement)
+			assert.NoError(t, err)
+		}
+		conn.Close()
+	}
 }
 
 func TestHeartbeatsTellAHangingMasterFromARefusingOne(t *testing.T) {

@@ -69,7 +69,9 @@ type position struct {
 	chain    topology.Chain
 	server   topology.Server
 	isMaster bool
-	mayAck   bool
+	// acks says that it should acknowledge for the master, mayAck that it also may
+	// be about to for the next one.
+	acks, mayAck bool
 }
 
 func alone(server topology.Server) position {
@@ -79,7 +81,8 @@ func alone(server topology.Server) position {
 func placeIn(chain topology.Chain, server topology.Server) position {
 	p := position{chain: chain, server: server, isMaster: server.Name == chain.Master()}
 	if chain.Policy.Durability == topology.SemiSync && !p.isMaster {
-		p.mayAck = slices.Contains(chain.Policy.Ackers, server.Seat) || chain.IsAcker(server.Name) || chain.NextAcker() == server.Name
+		p.acks = slices.Contains(chain.Policy.Ackers, server.Seat) || chain.IsAcker(server.Name)
+		p.mayAck = p.acks || chain.NextAcker() == server.Name
 	}
 	return p
 }

@@ -13,8 +13,11 @@ const (
 	// characters. Timestamps are compared with the server's own clock in the
 	// session's time zone, which is UTC, so that daylight saving does not show as
 	// silence. A link that was never heard since the server started has zero
-	// timestamps, for which TIMESTAMPDIFF is NULL.
-	// 8.0.26 (semi-sync names). Privilege: SELECT on performance_schema's replication tables.
+	// timestamps, for which TIMESTAMPDIFF is NULL. An event that is asleep because of
+	// replication has its origin's server id; one that a person disabled here "on
+	// replica" has this server's. Without the privilege EVENT no event is seen.
+	// 8.0.26 (semi-sync names). Privilege: SELECT on performance_schema's replication
+	// tables, EVENT.
 	factsSQL = `SELECT
  @@GLOBAL.server_uuid, VERSION(), @@GLOBAL.server_id,
  @@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode,
@@ -28,7 +31,11 @@ const (
  LEAST(TIMESTAMPDIFF(MICROSECOND, NULLIF(GREATEST(s.LAST_QUEUED_TRANSACTION_END_QUEUE_TIMESTAMP, s.QUEUEING_TRANSACTION_START_QUEUE_TIMESTAMP), 0), NOW(6)), 9e15),
  s.RECEIVED_TRANSACTION_SET, c.AUTO_POSITION = '1', c.HEARTBEAT_INTERVAL,
  s.LAST_ERROR_NUMBER, s.LAST_ERROR_MESSAGE,
- COALESCE(w.LAST_ERROR_NUMBER, o.LAST_ERROR_NUMBER), COALESCE(w.LAST_ERROR_MESSAGE, o.LAST_ERROR_MESSAGE)
+ COALESCE(w.LAST_ERROR_NUMBER, o.LAST_ERROR_NUMBER), COALESCE(w.LAST_ERROR_MESSAGE, o.LAST_ERROR_MESSAGE),
+ (SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR <> @@GLOBAL.server_id),
+ IF(EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'EVENT'),
+  COALESCE((SELECT JSON_ARRAYAGG(CONCAT(EVENT_SCHEMA, '.', EVENT_NAME)) FROM information_schema.EVENTS
+   WHERE STATUS = 'DISABLED' OR STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR = @@GLOBAL.server_id), JSON_ARRAY()), NULL)
 FROM (SELECT 1) one
 LEFT JOIN performance_schema.replication_connection_configuration c ON c.CHANNEL_NAME = ''
 LEFT JOIN performance_schema.replication_connection_status s ON s.CHANNEL_NAME = ''
@@ -128,7 +135,8 @@ WHERE a.CHANNEL_NAME = ''`
 
 	// sessionsSQL lists the sessions of our own account, which every account may
 	// see. 8.0.22 (performance_schema.processlist).
-	sessionsSQL = `SELECT ID FROM performance_schema.processlist WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)`
+	sessionsSQL = `SELECT ID FROM performance_schema.processlist WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)
+ AND COALESCE(STATE, '') NOT LIKE 'clone (%'`
 
 	// killSQL ends one session; of one's own account no privilege is needed. Any version.
 	killSQL = `KILL CONNECTION %d`
@@ -146,11 +154,63 @@ WHERE a.CHANNEL_NAME = ''`
 	// writes nothing. 8.0. Privilege: as beatSQL.
 	mayBeatSQL = `EXPLAIN ` + beatSQL
 
+	// heartbeatsSQL tells on a server that is closed, where EXPLAIN refuses, at least
+	// whether the table is there. 8.0. Privilege: SELECT on the table.
+	heartbeatsSQL = `SELECT COUNT(*) FROM ` + heartbeatTable
+
 	// heartbeatPeriodSQL changes the heartbeat of a link whose receiver is stopped. The
 	// relay log stays while the applier runs: only a CHANGE with both threads stopped
 	// throws it away. 8.0.23. Privilege: REPLICATION_SLAVE_ADMIN.
 	heartbeatPeriodSQL = `CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 0.5 FOR CHANNEL ''`
 	stopApplierSQL     = `STOP REPLICA SQL_THREAD FOR CHANNEL ''`
+
+	// halfOpenSQL lifts super_read_only, under which CLONE and INSTALL PLUGIN are refused
+	// (error 1290), and keeps ordinary accounts out. 5.7. Privilege: SYSTEM_VARIABLES_ADMIN.
+	halfOpenSQL = `SET GLOBAL read_only = ON, GLOBAL super_read_only = OFF`
+
+	// cloneSettingsSQL says whom to copy from, at how many MiB/s of data and of network
+	// at most (0 is no limit), and which authority must have signed its certificate.
+	// The variables exist while the clone plugin is installed and are as my.cnf says
+	// after the restart. 8.0.17. Privilege: SYSTEM_VARIABLES_ADMIN.
+	cloneSettingsSQL = `SET GLOBAL clone_valid_donor_list = ?, GLOBAL clone_max_data_bandwidth = ?,
+ GLOBAL clone_max_network_bandwidth = ?, GLOBAL clone_ssl_ca = ?`
+
+	// cloneSessionSQL gives DROP DATA time for tables that are in use.
+	cloneSessionSQL = `SET SESSION lock_wait_timeout = 60`
+
+	// cloneSQL copies a donor and restarts the server. Both need the clone plugin, the
+	// same version and operating system. 8.0.17. Privilege: CLONE_ADMIN here, BACKUP_ADMIN
+	// for the account at the donor.
+	cloneSQL = `CLONE INSTANCE FROM ?@?:? IDENTIFIED BY ?`
+	cloneTLS = ` REQUIRE SSL`
+
+	// cloneStatusSQL reads the latest clone that the server received, a row for each
+	// stage in their order, one row without a stage when its donor was not reached.
+	// 8.0.17, with the clone plugin. Privilege: SELECT on performance_schema's clone tables.
+	cloneStatusSQL = `SELECT s.STATE, COALESCE(s.SOURCE, ''), COALESCE(s.ERROR_NO, 0), COALESCE(s.ERROR_MESSAGE, ''),
+ p.STAGE, p.STATE, p.DATA * 100 DIV NULLIF(p.ESTIMATE, 0)
+FROM performance_schema.clone_status s
+LEFT JOIN performance_schema.clone_progress p ON p.ID = s.ID
+ORDER BY FIELD(p.STAGE, 'DROP DATA', 'FILE COPY', 'PAGE COPY', 'REDO COPY', 'FILE SYNC', 'RESTART', 'RECOVERY')`
+
+	// asleepSQL lists the scheduled events that came by replication and do not run here;
+	// the status was SLAVESIDE_DISABLED before 8.2. Privilege: EVENT, without which
+	// there are no rows.
+	asleepSQL = `SELECT EVENT_SCHEMA, EVENT_NAME, DEFINER FROM information_schema.EVENTS
+ WHERE STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR <> @@GLOBAL.server_id ORDER BY 1, 2`
+
+	// alterEventSQL keeps everything of an event but its status, and makes this server
+	// its originator. Without the clause the account would become its definer. A
+	// replica turns either status into REPLICA_SIDE_DISABLED. 8.2 (SET_USER_ID before).
+	// Privilege: EVENT, SET_ANY_DEFINER, for definers that are gone
+	// ALLOW_NONEXISTENT_DEFINER, for those like root SYSTEM_USER.
+	alterEventSQL = `ALTER DEFINER = %s EVENT %s %s`
+
+	// columnsSQL describes a table as it is now. Generated columns are marked in EXTRA
+	// (DEFAULT_GENERATED is something else). Privilege: REFERENCES, which shows names
+	// and no data.
+	columnsSQL = `SELECT COLUMN_NAME, COLUMN_KEY = 'PRI', EXTRA LIKE '%VIRTUAL GENERATED%' OR EXTRA LIKE '%STORED GENERATED%'
+ FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION`
 
 	// versionSQL works on every MySQL and MariaDB.
 	versionSQL = `SELECT VERSION()`
@@ -203,6 +263,9 @@ var (
 	// controlPrivileges: RELOAD is for RESET REPLICA and the nudge, CONNECTION_ADMIN
 	// for offline mode and for staying connected while it is on.
 	controlPrivileges = []string{"RELOAD", "REPLICATION_SLAVE_ADMIN", "SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN"}
+	// persistOnlyPrivileges let "doctor --fix" set what counts from the next start; no
+	// need of failoverd's otherwise.
+	persistOnlyPrivileges = []string{"SYSTEM_VARIABLES_ADMIN", "PERSIST_RO_VARIABLES_ADMIN"}
 	// replicationPrivileges let a replica read the binary log.
 	replicationPrivileges = []string{"REPLICATION SLAVE"}
 )
