@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"promote/servertest": {"topology", "promote"},
 	"api/apitest":        {"topology", "promote", "journal", "api"},
 	"arch":               {},
+	"mutants":            {},
 }
 
 // adapters are named by their wiring only.
@@ -83,8 +84,8 @@ func TestOnlyWiringNamesAdapters(t *testing.T) {
 // homes says which packages alone may know another's technology.
 var homes = map[string][]string{
 	"github.com/aws/":                     {"internal/s3", "testenv"},
-	"github.com/go-sql-driver/":           {"internal/mysql", "testenv", "testenv/stage", "cmd/failoverd"},
-	"database/sql":                        {"internal/mysql", "testenv", "testenv/stage", "cmd/failoverd"},
+	"github.com/go-sql-driver/":           {"internal/mysql", "testenv", "testenv/stage", "testenv/campaign", "cmd/failoverd"},
+	"database/sql":                        {"internal/mysql", "testenv", "testenv/stage", "testenv/campaign", "cmd/failoverd"},
 	"github.com/hashicorp/raft":           {"internal/cluster"},
 	"go.etcd.io/bbolt":                    {"internal/cluster"},
 	"github.com/prometheus/client_golang": {"internal/api"},
