@@ -59,6 +59,36 @@ func (c *Client) Raise(ctx context.Context, product string, ask RaiseRequest) (P
 	return out, c.send(ctx, productPath(product, "raise"), ask, &out, !ask.DryRun)
 }
 
+// Failover asks for a failover that a person answers for.
+func (c *Client) Failover(ctx context.Context, product string, ask FailoverRequest) (PlanReply, error) {
+	var out PlanReply
+	return out, c.send(ctx, productPath(product, "failover"), ask, &out, !ask.DryRun)
+}
+
+// Maintenance asks that a server leaves rotation, or comes back.
+func (c *Client) Maintenance(ctx context.Context, product string, ask MaintenanceRequest) (PlanReply, error) {
+	var out PlanReply
+	return out, c.send(ctx, productPath(product, "maintenance"), ask, &out, !ask.DryRun)
+}
+
+// Rebuild asks that a server's data is replaced by a copy of another's.
+func (c *Client) Rebuild(ctx context.Context, product string, ask RebuildRequest) (PlanReply, error) {
+	var out PlanReply
+	return out, c.send(ctx, productPath(product, "rebuild"), ask, &out, !ask.DryRun)
+}
+
+// Brake asks what the global brake does.
+func (c *Client) Brake(ctx context.Context) (Brake, error) {
+	var out Brake
+	return out, c.get(ctx, "/v1/brake", nil, &out)
+}
+
+// SetBrake sets the global brake.
+func (c *Client) SetBrake(ctx context.Context, ask BrakeRequest) (Brake, error) {
+	var out Brake
+	return out, c.post(ctx, "/v1/brake", ask, &out)
+}
+
 // Plan asks how far a plan is; the answer comes when it has ended or after wait.
 func (c *Client) Plan(ctx context.Context, id uint64, wait time.Duration) (PlanState, error) {
 	var out PlanState

@@ -9,9 +9,14 @@
 //	GET    /v1/products/{product}/doctor     []Finding
 //	POST   /v1/products/{product}/switchover SwitchoverRequest → PlanReply
 //	POST   /v1/products/{product}/raise      RaiseRequest → PlanReply
+//	POST   /v1/products/{product}/failover   FailoverRequest → PlanReply
+//	POST   /v1/products/{product}/maintenance MaintenanceRequest → PlanReply
+//	POST   /v1/products/{product}/rebuild    RebuildRequest → PlanReply
 //	POST   /v1/products/{product}/mode       ModeRequest
 //	POST   /v1/products/{product}/pause      PauseRequest
 //	POST   /v1/products/{product}/resume     {}
+//	GET    /v1/brake                         Brake
+//	POST   /v1/brake                         BrakeRequest → Brake
 //	GET    /v1/plans/{id}?wait=30s           PlanState, as soon as it is finished or wait is over
 //	GET    /v1/history?product=P&n=50        []journal.Entry, newest last
 //	GET    /v1/inventory                     InventoryReply

@@ -51,7 +51,7 @@ func NewHandler(b Backend, o Options) http.Handler {
 	raw := func(pattern string, who access, next http.Handler) {
 		mux.Handle(pattern, h.guard(who, next))
 	}
-	raw("GET /metrics", readers, newMetrics(b)) // so that no scraper holds a certificate that may change anything
+	raw("GET /metrics", readers, newMetrics(b, h.now)) // so that no scraper holds a certificate that may change anything
 	raw("GET /livez", anybody, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, Ack{OK: true}) }))
 	raw("GET /readyz", anybody, http.HandlerFunc(h.ready))
 	if o.Feed != nil {
@@ -109,9 +109,14 @@ func (h *handler) routes() []route {
 		{"GET /v1/products/{product}/doctor", people, here, patient, h.doctor},
 		{"POST /v1/products/{product}/switchover", people, leaderOnly, quick, h.switchover},
 		{"POST /v1/products/{product}/raise", people, leaderOnly, quick, h.raise},
+		{"POST /v1/products/{product}/failover", people, leaderOnly, quick, h.failover},
+		{"POST /v1/products/{product}/maintenance", people, leaderOnly, quick, h.maintenance},
+		{"POST /v1/products/{product}/rebuild", people, leaderOnly, quick, h.rebuild},
 		{"POST /v1/products/{product}/mode", people, leaderOnly, quick, h.mode},
 		{"POST /v1/products/{product}/pause", people, leaderOnly, quick, h.pause},
 		{"POST /v1/products/{product}/resume", people, leaderOnly, quick, h.resume},
+		{"GET /v1/brake", people, leaderFirst, quick, h.readBrake},
+		{"POST /v1/brake", people, leaderOnly, quick, h.setBrake},
 		{"POST /v1/adopt", people, here, patient, h.adopt},
 		{"POST /v1/watchers", people, leaderOnly, quick, h.join},
 		{"DELETE /v1/watchers/{id}", people, leaderOnly, quick, h.remove},

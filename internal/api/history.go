@@ -23,14 +23,17 @@ func (h *handler) history(_ context.Context, c *call) (any, error) {
 	}
 	state := h.backend.State()
 	product := query.Get("product")
-	entries := []journal.Entry{}
+	entries, own := []journal.Entry{}, 0
 	for _, e := range state.History {
-		if product == "" || e.Product == product {
+		if product == "" || e.Product == product || e.Product == "" { // what is of no product is of all
 			entries = append(entries, e)
+		}
+		if e.Product == product {
+			own++
 		}
 	}
 	// A product that was removed still has a history.
-	if _, ok := state.Products[product]; product != "" && !ok && len(entries) == 0 {
+	if _, ok := state.Products[product]; product != "" && !ok && own == 0 {
 		return nil, noProduct(product, state.Names())
 	}
 	return entries[max(0, len(entries)-n):], nil

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,10 +17,10 @@ import (
 )
 
 // newMetrics serves what the Backend knows at each scrape, in Prometheus' format.
-func newMetrics(b Backend) http.Handler {
+func newMetrics(b Backend, now func() time.Time) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		&metrics{backend: b, promotions: map[[2]string]float64{}, aborted: map[[2]string]float64{}})
+		&metrics{backend: b, now: now, promotions: map[[2]string]float64{}, aborted: map[[2]string]float64{}, skipped: map[string]float64{}})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: quick})
 }
 
@@ -27,12 +28,14 @@ func newMetrics(b Backend) http.Handler {
 // missing from the other watchers' answers.
 type metrics struct {
 	backend Backend
+	now     func() time.Time
 
 	mu sync.Mutex
 	// The history forgets its oldest entries, so what ended is counted as it goes
 	// by; like every counter these start anew with the process.
 	counted             uint64 // the latest entry that was counted
 	promotions, aborted map[[2]string]float64
+	skipped             map[string]float64 // by product
 }
 
 var (
@@ -47,10 +50,15 @@ var (
 	metricOpen      = gauge("open_plan", "1 while a plan of that kind is open.", "product", "kind")
 	metricRule      = gauge("rule", "1 for the rule that fits the chain, 0 for the others.", "product", "rule")
 	metricUp        = gauge("server_up", "1 when some watcher can talk to the server.", "product", "server", "seat")
-	metricIn        = gauge("server_in_rotation", "1 unless the server is out or quarantined.", "product", "server", "seat")
+	metricIn        = gauge("server_in_rotation", "1 unless the server is out, quarantined or in maintenance.", "product", "server", "seat")
+	metricAway      = gauge("server_in_maintenance", "1 while a person has the server out of rotation.", "product", "server", "seat")
 	metricLag       = gauge("lag_transactions", "Transactions of the master that the server has not executed.", "product", "server", "seat")
 	metricSilence   = gauge("link_silence_seconds", "Time since the server last heard its source.", "product", "server", "seat")
 	metricPromoted  = gauge("promotions_total", "Promotions seen since this process started, those still in the history included.", "product", "kind")
+	metricAcks      = gauge("acks_needed", "Acknowledgements that each commit waits for, 0 without semi-sync.", "product")
+	metricBrake     = gauge("brake", "1 for the global brake's mode: watch is the rule, on and off are somebody's decision.", "mode")
+	metricHolds     = gauge("brake_holds", "1 while the global brake refuses automatic failovers.")
+	metricSkipped   = gauge("failovers_skipped_total", "Failovers that were due and not done, likewise.", "product")
 	metricAborted   = gauge("plans_aborted_total", "Plans given up or taken back, likewise.", "product", "kind")
 )
 
@@ -65,7 +73,7 @@ func (m *metrics) Describe(chan<- *prometheus.Desc) {}
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	status := StatusOf(ctx, m.backend)
+	status := StatusOf(ctx, m.backend, m.now())
 	set := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
@@ -74,6 +82,10 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	set(metricHead, float64(status.Head.Version))
 	set(metricStored, float64(status.Head.StoredVersion))
 	set(metricStore, one(status.Head.StoreError != ""))
+	for _, mode := range []journal.BrakeMode{journal.BrakeOn, journal.BrakeOff, journal.BrakeWatch} {
+		set(metricBrake, one(status.Brake.Mode == mode), string(mode))
+	}
+	set(metricHolds, one(status.Brake.Holds))
 	for _, p := range status.Products {
 		collectProduct(set, p)
 	}
@@ -86,6 +98,7 @@ func collectProduct(set func(*prometheus.Desc, float64, ...string), p Product) {
 	set(metricEpoch, float64(p.Epoch), p.Name)
 	set(metricAuto, one(p.Mode == topology.Auto && p.Pause == nil), p.Name)
 	set(metricProtected, one(p.Protected), p.Name)
+	set(metricAcks, float64(p.Acks), p.Name)
 	if p.Open != nil {
 		set(metricOpen, 1, p.Name, string(p.Open.Plan.Kind))
 	}
@@ -98,6 +111,7 @@ func collectProduct(set func(*prometheus.Desc, float64, ...string), p Product) {
 		labels := []string{p.Name, s.Name, string(s.Seat)}
 		set(metricUp, one(s.Up), labels...)
 		set(metricIn, one(s.Standing == topology.In), labels...)
+		set(metricAway, one(s.Standing == topology.Maintenance), labels...)
 		if s.Lag != nil && s.Up {
 			set(metricLag, float64(*s.Lag), labels...)
 		}
@@ -112,17 +126,25 @@ func (m *metrics) count(state *journal.State, set func(*prometheus.Desc, float64
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, e := range state.History {
-		if e.ID <= m.counted || e.Plan == 0 {
+		if e.ID <= m.counted || (e.Plan == 0 && !IsSkipped(e)) {
 			continue
 		}
 		m.counted = e.ID
 		key := [2]string{e.Product, e.What}
 		switch {
+		case IsSkipped(e):
+			m.skipped[e.Product]++
 		case promote.Kind(e.What).Promotes() && (e.Outcome == OutcomeDone || isOvertaken(e)):
 			m.promotions[key]++
 		case e.Outcome != OutcomeDone:
 			m.aborted[key]++
 		}
+	}
+	for name := range state.Products { // 0 too, so that the first one is seen to be more
+		m.skipped[name] += 0
+	}
+	for name, n := range m.skipped {
+		set(metricSkipped, n, name)
 	}
 	for key, n := range m.promotions {
 		set(metricPromoted, n, key[0], key[1])
@@ -132,9 +154,14 @@ func (m *metrics) count(state *journal.State, set func(*prometheus.Desc, float64
 	}
 }
 
+// IsSkipped says whether an entry is of a recovery that was due and not done.
+func IsSkipped(e journal.Entry) bool {
+	return e.Plan == 0 && strings.HasPrefix(e.Outcome, "skipped: ")
+}
+
 // isOvertaken says whether a promotion happened although its plan was not finished.
 func isOvertaken(e journal.Entry) bool {
-	return len(e.Outcome) >= len("overtaken") && e.Outcome[:len("overtaken")] == "overtaken"
+	return strings.HasPrefix(e.Outcome, "overtaken")
 }
 
 func one(fact bool) float64 {

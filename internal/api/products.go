@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 )
 
 func (h *handler) status(ctx context.Context, _ *call) (any, error) {
-	return StatusOf(ctx, h.backend), nil
+	return StatusOf(ctx, h.backend, h.now()), nil
 }
 
 // product returns the named product of the journal and its name.
@@ -38,11 +37,25 @@ func (h *handler) explain(ctx context.Context, c *call) (any, error) {
 		return nil, internalError(err)
 	}
 	e := Explanation{Product: name, Verdict: topology.Judge(live.Case), Waiting: live.Waiting,
-		Fits: topology.Explain(live.Case), Views: live.Case.Views, Open: p.Open}
+		Fits: topology.Explain(live.Case), Views: live.Case.Views, Open: p.Open,
+		Ackers: live.Case.Chain.Ackers, Acks: live.Case.Chain.AcksNeeded()}
 	e.MayAct, e.Why = live.Case.Chain.MayAct(live.Case.Now)
 	e.Plan = promote.For(live.Case, e.Verdict)
+	if e.MayAct && e.Plan != nil && p.Open == nil {
+		// The state is our own copy, so the journal's own rule can be asked.
+		state := h.backend.State()
+		if err := state.Do(0, journal.Command{At: h.now(), Accept: e.Plan}); errors.Is(err, journal.ErrBraked) {
+			e.MayAct, e.Why = false, err.Error()
+		}
+	}
+	if wantsAPerson(e) {
+		e.Override, e.Loss = override(live.Case, "")
+	}
 	if e.Views == nil {
 		e.Views = []topology.View{}
+	}
+	if e.Ackers == nil {
+		e.Ackers = []string{}
 	}
 	return e, nil
 }
@@ -53,82 +66,6 @@ func (h *handler) doctor(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	return append([]Finding{}, h.backend.Examine(ctx, p.Chain)...), nil
-}
-
-func (h *handler) switchover(ctx context.Context, c *call) (any, error) {
-	var ask SwitchoverRequest
-	if err := c.body(&ask); err != nil {
-		return nil, err
-	}
-	if ask.Reason == "" {
-		ask.Reason = "asked for by " + c.actor
-	}
-	return h.ask(ctx, c, ask.Epoch, ask.DryRun, func(live topology.Case) (*promote.Plan, error) {
-		return promote.ForSwitchover(live, ask.To, c.actor, ask.Reason)
-	})
-}
-
-func (h *handler) raise(ctx context.Context, c *call) (any, error) {
-	var ask RaiseRequest
-	if err := c.body(&ask); err != nil {
-		return nil, err
-	}
-	if ask.Server == "" {
-		return nil, badRequest("server is missing: the slave that is to change places with the candidate")
-	}
-	if ask.Reason == "" {
-		ask.Reason = "asked for by " + c.actor
-	}
-	return h.ask(ctx, c, ask.Epoch, ask.DryRun, func(live topology.Case) (*promote.Plan, error) {
-		return promote.ForRaise(live, ask.Server, c.actor, ask.Reason)
-	})
-}
-
-// ask plans what an operator wants and, unless it is a dry run, has the plan accepted.
-func (h *handler) ask(ctx context.Context, c *call, epoch uint64, dryRun bool, plan func(topology.Case) (*promote.Plan, error)) (any, error) {
-	name, p, err := h.product(c)
-	if err != nil {
-		return nil, err
-	}
-	if epoch != 0 && epoch != p.Chain.Epoch {
-		return nil, &Error{Code: Stale, Message: "the chain is at epoch " + strconv.FormatUint(p.Chain.Epoch, 10) + " by now, not " + strconv.FormatUint(epoch, 10), Help: helpStale}
-	}
-	if p.Open != nil {
-		id := strconv.FormatUint(p.Open.Plan.ID, 10)
-		return nil, &Error{Code: Stale, Message: "plan " + id + " (" + string(p.Open.Plan.Kind) + ") is open", Plan: p.Open.Plan.ID,
-			Help: "wait for its end: \"failoverd wait " + id + "\""}
-	}
-	live, err := h.backend.Live(ctx, name, true)
-	if err != nil {
-		return nil, internalError(err)
-	}
-	made, err := plan(live.Case)
-	if err != nil {
-		return nil, err
-	}
-	if dryRun {
-		return PlanReply{Plan: *made}, nil
-	}
-	if err := h.backend.Propose(ctx, journal.Command{At: h.now(), Actor: c.actor, Accept: made}); err != nil {
-		return nil, err
-	}
-	made.ID = acceptedID(h.backend.State(), *made)
-	return PlanReply{Plan: *made, Accepted: true}, nil
-}
-
-// acceptedID finds the number that the journal gave to a plan; by now it may have ended. 0 when it is not there.
-func acceptedID(state *journal.State, plan promote.Plan) uint64 {
-	if p, ok := state.Products[plan.Product]; ok && p.Open != nil {
-		if open := p.Open.Plan; open.Kind == plan.Kind && open.Actor == plan.Actor && open.Epoch == plan.Epoch {
-			return open.ID
-		}
-	}
-	for i := len(state.History) - 1; i >= 0; i-- {
-		if e := state.History[i]; e.Product == plan.Product && e.What == string(plan.Kind) && e.Actor == plan.Actor && e.Plan != 0 {
-			return e.Plan
-		}
-	}
-	return 0
 }
 
 func (h *handler) mode(ctx context.Context, c *call) (any, error) {
@@ -159,14 +96,22 @@ func (h *handler) pause(ctx context.Context, c *call) (any, error) {
 		return nil, badRequest("reason is missing: whoever finds the pause must know what it is for")
 	}
 	pause := topology.Pause{Actor: c.actor, Reason: ask.Reason}
-	if ask.For != "" {
-		d, err := time.ParseDuration(ask.For)
-		if err != nil || d <= 0 {
-			return nil, badRequest("for: %q is not a duration such as 30m or 4h", ask.For)
-		}
-		pause.Until = h.now().Add(d).UTC().Truncate(time.Second)
+	if pause.Until, err = h.until(ask.For); err != nil {
+		return nil, err
 	}
 	return h.commit(ctx, journal.Command{At: h.now(), Actor: c.actor, Pause: &journal.SetPause{Product: name, Pause: &pause}})
+}
+
+// until is the end of what lasts so long, zero when that is not said.
+func (h *handler) until(length string) (time.Time, error) {
+	if length == "" {
+		return time.Time{}, nil
+	}
+	d, err := time.ParseDuration(length)
+	if err != nil || d <= 0 {
+		return time.Time{}, badRequest("for: %q is not a duration such as 30m or 4h", length)
+	}
+	return h.now().Add(d).UTC().Truncate(time.Second), nil
 }
 
 func (h *handler) resume(ctx context.Context, c *call) (any, error) {

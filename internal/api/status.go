@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/promote"
@@ -18,6 +19,7 @@ type Status struct {
 	Term     uint64    `json:"term"`
 	Watchers []Watcher `json:"watchers"`
 	Products []Product `json:"products"` // by name
+	Brake    Brake     `json:"brake"`
 	Head     Head      `json:"head"`
 }
 
@@ -37,12 +39,14 @@ type Head struct {
 
 // Product is the state of one product's chain.
 type Product struct {
-	Name    string            `json:"name"`
-	Mode    topology.Mode     `json:"mode"`
-	Pause   *topology.Pause   `json:"pause,omitempty"` // nil unless it holds now
-	Epoch   uint64            `json:"epoch"`
-	Policy  topology.Policy   `json:"policy"`
+	Name   string          `json:"name"`
+	Mode   topology.Mode   `json:"mode"`
+	Pause  *topology.Pause `json:"pause,omitempty"` // nil unless it holds now
+	Epoch  uint64          `json:"epoch"`
+	Policy topology.Policy `json:"policy"`
+	// Ackers acknowledge, and Acks of them must for each commit; 0 without semi-sync.
 	Ackers  []string          `json:"ackers"`
+	Acks    int               `json:"acks"`
 	Verdict topology.Verdict  `json:"verdict"`
 	Would   string            `json:"would,omitempty"`
 	Waiting string            `json:"waiting,omitempty"`
@@ -92,9 +96,9 @@ type Link struct {
 }
 
 // StatusOf puts together what a Backend knows. Products that vanish meanwhile are left out.
-func StatusOf(ctx context.Context, b Backend) Status {
+func StatusOf(ctx context.Context, b Backend, now time.Time) Status {
 	state := b.State()
-	s := Status{Watcher: b.ID(), Leads: b.IsLeader(), Term: b.Term(), Watchers: b.Watchers(), Products: []Product{}}
+	s := Status{Watcher: b.ID(), Leads: b.IsLeader(), Term: b.Term(), Watchers: b.Watchers(), Products: []Product{}, Brake: brakeOf(state, now)}
 	s.Leader.ID, s.Leader.API = b.Leader()
 	s.Head.Version = state.Head.Version
 	version, err := b.Stored()
@@ -105,7 +109,7 @@ func StatusOf(ctx context.Context, b Backend) Status {
 	for _, name := range state.Names() {
 		live, err := b.Live(ctx, name, false)
 		if err != nil {
-			live = Live{Case: topology.Case{Chain: state.Products[name].Chain, Watchers: len(s.Watchers), Now: time.Now()},
+			live = Live{Case: topology.Case{Chain: state.Products[name].Chain, Watchers: len(s.Watchers), Now: now},
 				Verdict: topology.Verdict{Rule: "unknown", Action: topology.None, Why: err.Error()}}
 		}
 		s.Products = append(s.Products, productOf(live, state.Products[name].Open))
@@ -115,7 +119,7 @@ func StatusOf(ctx context.Context, b Backend) Status {
 
 func productOf(live Live, open *promote.Progress) Product {
 	chain, picture := live.Case.Chain, live.Case.Digest()
-	p := Product{Name: chain.Product, Mode: chain.Mode, Epoch: chain.Epoch, Policy: chain.Policy, Ackers: chain.Ackers,
+	p := Product{Name: chain.Product, Mode: chain.Mode, Epoch: chain.Epoch, Policy: chain.Policy, Ackers: chain.Ackers, Acks: chain.AcksNeeded(),
 		Verdict: live.Verdict, Would: live.Would, Waiting: live.Waiting, Open: open, Last: chain.Last, Servers: []Server{}}
 	if p.Ackers == nil {
 		p.Ackers = []string{}
@@ -170,6 +174,8 @@ func protection(chain topology.Chain, picture *topology.Picture) (bool, string) 
 		return false, "semi-sync is off on " + master
 	case facts.Source.Clients == 0:
 		return false, "no acker is attached to " + master + ": its commits wait"
+	case facts.Source.Clients < chain.AcksNeeded():
+		return false, fmt.Sprintf("%d of %d needed ackers are attached to %s: its commits wait", facts.Source.Clients, chain.AcksNeeded(), master)
 	}
 	return true, ""
 }

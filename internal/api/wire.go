@@ -19,6 +19,13 @@ type Explanation struct {
 	Open    *promote.Progress `json:"open"`  // the open plan, nil when there is none
 	// Plan is what the verdict asks for, nil when it asks for nothing.
 	Plan *promote.Plan `json:"plan"`
+	// Ackers acknowledge, and Acks of them must for each commit.
+	Ackers []string `json:"ackers"`
+	Acks   int      `json:"acks"`
+	// Override is the command with which a person has the failover done that
+	// failoverd does not do by itself, and Loss what that may lose.
+	Override string        `json:"override,omitempty"`
+	Loss     *promote.Loss `json:"loss,omitempty"`
 }
 
 // SwitchoverRequest asks for a planned change of master.
@@ -41,10 +48,60 @@ type RaiseRequest struct {
 	Epoch  uint64 `json:"epoch,omitempty"`
 }
 
+// FailoverRequest asks for a failover that a person answers for.
+type FailoverRequest struct {
+	// To is the new master, the best heir when empty.
+	To string `json:"to,omitempty"`
+	// Reason is for the history; only a dry run goes without.
+	Reason string `json:"reason,omitempty"`
+	// AcceptDataLoss goes on without what cannot be reached. The Loss in the plan
+	// says how much that may be.
+	AcceptDataLoss bool   `json:"acceptDataLoss,omitempty"`
+	DryRun         bool   `json:"dryRun,omitempty"`
+	Epoch          uint64 `json:"epoch,omitempty"` // as in SwitchoverRequest
+	// Overrides is the number of the open plan that the caller saw. It is needed
+	// to override another person's; failoverd's own is overridden without.
+	Overrides uint64 `json:"overrides,omitempty"`
+}
+
+// MaintenanceRequest asks that a server leaves rotation, or with End that it comes back.
+type MaintenanceRequest struct {
+	Server string `json:"server"`
+	Reason string `json:"reason,omitempty"`
+	// For is how long ("2h"); until somebody ends it when empty.
+	For    string `json:"for,omitempty"`
+	End    bool   `json:"end,omitempty"`
+	DryRun bool   `json:"dryRun,omitempty"`
+	Epoch  uint64 `json:"epoch,omitempty"`
+}
+
+// RebuildRequest asks that the data of a server in quarantine is replaced.
+type RebuildRequest struct {
+	Server string `json:"server"`
+	// From is the server to copy, the least useful healthy one when empty.
+	From   string `json:"from,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	DryRun bool   `json:"dryRun,omitempty"`
+	Epoch  uint64 `json:"epoch,omitempty"`
+}
+
+// BrakeRequest sets the global brake.
+type BrakeRequest struct {
+	Mode   journal.BrakeMode `json:"mode"`
+	Reason string            `json:"reason,omitempty"` // needed but for watch
+	// For is how long ("10m"); until somebody changes it when empty.
+	For string `json:"for,omitempty"`
+}
+
 // PlanReply is the plan that was asked for. When it was accepted it runs already.
 type PlanReply struct {
 	Plan     promote.Plan `json:"plan"`
 	Accepted bool         `json:"accepted"`
+	// Overrides is the open plan that makes room for it, and Waiting whom that waited for.
+	Overrides *promote.Progress `json:"overrides,omitempty"`
+	Waiting   string            `json:"waiting,omitempty"`
+	// Notes say what a person should know before it is done.
+	Notes []string `json:"notes"`
 }
 
 // PlanState is how far a plan is: one of the two is set.
