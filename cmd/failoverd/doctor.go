@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,22 +13,32 @@ import (
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/config"
 	"github.com/failoverd/failoverd/internal/mysql"
-	"github.com/failoverd/failoverd/internal/topology"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
 	var output format
 	var addr, path string
-	var all bool
+	var all, fix, yes, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "doctor [PRODUCT...]",
 		Short: "Check the MySQL servers, and print the SQL that mends them",
 		Long: `Checks each server of the products (all of them unless named) against what
 failoverd needs: version, settings, accounts, semi-sync, replication. It changes
-nothing. With --addr one server is examined from here, with the accounts of a
-watcher's configuration, before there is any product or watcher.
+nothing, unless --fix. With --addr one server is examined from here, with the
+accounts of a watcher's configuration, before there is any product or watcher.
 
-Exits with 1 when anything stands in the way of failoverd's promises.`,
+With --fix it shows what can be put right while the servers work, asks, and does
+it with SET PERSIST, so that it lasts. It connects to the servers from here, with
+the control account of a watcher's configuration. It leaves to you what would make
+writes wait or fail: the links and appliers of servers that acknowledge, my.cnf
+and restarts, GTID modes, plugins, grants, events. SET PERSIST_ONLY needs
+PERSIST_RO_VARIABLES_ADMIN, which "failoverd grants" does not give.
+
+Exits with 1 when anything stands in the way of failoverd's promises, after --fix
+when anything still does.`,
+		Example: `  failoverd doctor shop
+  failoverd doctor --fix --dry-run shop
+  failoverd doctor --fix --addr 10.0.0.21:3306 --config watcher.yaml`,
 		ValidArgsFunction: c.products,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var findings []api.Finding
@@ -37,6 +46,12 @@ Exits with 1 when anything stands in the way of failoverd's promises.`,
 			switch {
 			case addr != "" && len(args) > 0:
 				return usageError(errors.New("give either products or --addr"))
+			case fix && output != asTable:
+				return usageError(errors.New("--fix talks to people: it has no -o"))
+			case (yes || dryRun) && !fix:
+				return usageError(errors.New("--yes and --dry-run go with --fix"))
+			case fix:
+				return c.fix(cmd.Context(), fixing{products: args, addr: addr, config: path, yes: yes, dryRun: dryRun})
 			case addr != "":
 				findings, err = examine(cmd.Context(), addr, path)
 			default:
@@ -58,8 +73,11 @@ Exits with 1 when anything stands in the way of failoverd's promises.`,
 	}
 	formatFlag(cmd, &output)
 	cmd.Flags().StringVar(&addr, "addr", "", "examine this one server, `host:port`, from here")
-	cmd.Flags().StringVarP(&path, "config", "c", "/etc/failoverd/watcher.yaml", "a watcher's configuration `file`, for --addr")
+	cmd.Flags().StringVarP(&path, "config", "c", "/etc/failoverd/watcher.yaml", "a watcher's configuration `file`, for --addr and --fix")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "show also what is well")
+	cmd.Flags().BoolVar(&fix, "fix", false, "put right what can be while the servers work")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask, with --fix")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what --fix would do")
 	return c.remote(cmd)
 }
 
@@ -88,21 +106,15 @@ func (c *cli) examineProducts(ctx context.Context, products []string) ([]api.Fin
 
 // examine looks at one server from here.
 func examine(ctx context.Context, addr, path string) ([]api.Finding, error) {
-	host, portText, err := net.SplitHostPort(addr)
-	port, portErr := strconv.Atoi(portText)
-	if err != nil || portErr != nil {
-		return nil, usageError(fmt.Errorf("--addr %q is not host:port", addr))
-	}
-	cfg, err := config.Load(path)
+	server, err := serverAt(addr)
 	if err != nil {
-		return nil, usageError(err)
-	}
-	p := &parts{}
-	if err := p.readAccounts(cfg.MySQL); err != nil {
 		return nil, err
 	}
-	server := topology.Server{Name: addr, Host: host, Port: port}
-	return findings("", mysql.Examine(ctx, server, p.credentials).Findings), nil
+	credentials, err := credentialsOf(path)
+	if err != nil {
+		return nil, err
+	}
+	return findings("", mysql.Examine(ctx, server, credentials).Findings), nil
 }
 
 // printFindings prints what is not well, and the statements that mend it.
@@ -122,11 +134,7 @@ func (c *cli) printFindings(found []api.Finding, all bool) {
 
 func (c *cli) printFinding(f api.Finding) {
 	looks := map[string]style{api.LevelError: bad, api.LevelWarn: odd, api.LevelOK: good}
-	where := f.Server
-	if f.Product != "" {
-		where = f.Product + " " + f.Server
-	}
-	fmt.Fprintf(c.out, "%s %s  %s\n", c.paint(looks[f.Level], fmt.Sprintf("%-5s", f.Level)), c.paint(bold, where), f.Check)
+	fmt.Fprintf(c.out, "%s %s  %s\n", c.paint(looks[f.Level], fmt.Sprintf("%-5s", f.Level)), c.paint(bold, where(f.Product, f.Server)), f.Check)
 	c.say("      ", f.Text)
 	if f.Fix != "" { // never wrapped, for it is to be copied
 		fmt.Fprintf(c.out, "      mend: %s\n", f.Fix)
@@ -181,6 +189,7 @@ to standard error. It changes nothing: apply the inventory to take the chain in.
 
 func (c *cli) grantsCommand() *cobra.Command {
 	var path string
+	var writeProbe bool
 	users := mysql.Credentials{Probe: mysql.Account{User: "failoverd_probe"}, Control: mysql.Account{User: "failoverd"},
 		Replication: mysql.Replication{Account: mysql.Account{User: "failoverd_repl"}}}
 	cmd := &cobra.Command{
@@ -188,7 +197,10 @@ func (c *cli) grantsCommand() *cobra.Command {
 		Short: "Print the SQL that creates failoverd's MySQL accounts",
 		Long: `Prints the statements that create the three accounts, each with the least
 privileges that suffice: one probes, one controls, one replicates. Put in the
-passwords and run them as root on the master, before anything else.`,
+passwords and run them as root on the master, before anything else.
+
+With --write-probe the table of the heartbeats comes after them, which the
+watchers of a product with "writeProbe" write.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path != "" {
@@ -201,12 +213,17 @@ passwords and run them as root on the master, before anything else.`,
 			for _, a := range []*mysql.Account{&users.Probe, &users.Control, &users.Replication.Account} {
 				a.Password = "<password of " + a.User + ">"
 			}
-			_, err := fmt.Fprintln(c.out, strings.Join(mysql.Grants(users), ";\n")+";")
+			statements := mysql.Grants(users)
+			if writeProbe {
+				statements = append(statements, mysql.HeartbeatTable(users)...)
+			}
+			_, err := fmt.Fprintln(c.out, strings.Join(statements, ";\n")+";")
 			return err
 		},
 	}
 	f := cmd.Flags()
 	f.StringVarP(&path, "config", "c", "", "take the names from this watcher's configuration `file`")
+	f.BoolVar(&writeProbe, "write-probe", false, "also the table that write probes need")
 	f.StringVar(&users.Probe.User, "probe-user", users.Probe.User, "the account that probes")
 	f.StringVar(&users.Control.User, "control-user", users.Control.User, "the account that controls")
 	f.StringVar(&users.Replication.Account.User, "replication-user", users.Replication.Account.User, "the account that replicates")

@@ -15,6 +15,8 @@ import (
 type Fix struct {
 	Requirement string
 	Server      topology.Server
+	// Level is that of the requirement while it is not met.
+	Level Level
 	// Before is what is there now.
 	Before string
 	// Statements are what is run, in order.
@@ -49,7 +51,7 @@ func PlanFixes(ctx context.Context, chain topology.Chain, c Credentials) (fixes 
 				left = append(left, Left{f, reason})
 				continue
 			}
-			fixes = append(fixes, Fix{f.Requirement, s, f.Found, change.all(), change.note, at(s)})
+			fixes = append(fixes, Fix{f.Requirement, s, f.Level, f.Found, change.all(), change.note, at(s)})
 		}
 	}
 	if len(chain.Servers) > 1 {
