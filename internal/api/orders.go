@@ -112,8 +112,8 @@ func (h *handler) ask(ctx context.Context, c *call, o order) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o.epoch != 0 && o.epoch != p.Chain.Epoch {
-			return nil, &Error{Code: Stale, Message: fmt.Sprintf("the chain is at epoch %d by now, not %d", p.Chain.Epoch, o.epoch), Help: helpStale}
+		if err := o.stale(p.Chain); err != nil {
+			return nil, err
 		}
 		if p.Open != nil {
 			if err := o.mayOverride(*p.Open); err != nil {
@@ -123,6 +123,9 @@ func (h *handler) ask(ctx context.Context, c *call, o order) (any, error) {
 		live, err := h.backend.Live(ctx, name, true)
 		if err != nil {
 			return nil, internalError(err)
+		}
+		if err := o.stale(live.Case.Chain); err != nil { // somebody's promotion may have ended meanwhile
+			return nil, err
 		}
 		made, err := o.plan(live.Case)
 		if err != nil {
@@ -148,6 +151,14 @@ func (h *handler) ask(ctx context.Context, c *call, o order) (any, error) {
 		reply.Plan.ID, reply.Accepted = acceptedID(h.backend.State(), *made), true
 		return reply, nil
 	}
+}
+
+// stale says that the chain is not the one that the person decided on.
+func (o order) stale(chain topology.Chain) error {
+	if o.epoch == 0 || o.epoch == chain.Epoch {
+		return nil
+	}
+	return &Error{Code: Stale, Message: fmt.Sprintf("the chain is at epoch %d by now, not %d", chain.Epoch, o.epoch), Help: helpStale}
 }
 
 // accept has the plan committed, after the plan that it overrides was given up.

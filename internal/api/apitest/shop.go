@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
@@ -57,6 +58,36 @@ func DeadMasterViews(product string) []topology.View {
 			link := *f.Link
 			link.IO, link.IOError, link.Silence = topology.Connecting, "error connecting to source 'repl@10.0.0.1:3306'", ms(950)
 			f.Link = &link
+			s.Facts = &f
+			v.Sightings[name] = s
+		}
+	}
+	return views
+}
+
+// LostViews are the healthy ones after these servers were killed long enough ago
+// to be dead.
+func LostViews(product string, lost ...string) []topology.View {
+	views := HealthyViews(product)
+	gone := map[string]bool{}
+	for _, s := range Shop(product).Servers {
+		if slices.Contains(lost, s.Name) {
+			gone[s.Addr()] = true
+		}
+	}
+	for _, v := range views {
+		for name, s := range v.Sightings {
+			if slices.Contains(lost, name) {
+				v.Sightings[name] = topology.Sighting{Server: name, Contact: topology.Refused, Error: "connection refused", Unanswered: ms(42_000),
+					Facts: s.Facts, FactsAge: ms(42_000)}
+				continue
+			}
+			f := *s.Facts
+			if f.Link != nil && gone[f.Link.SourceAddr] {
+				link := *f.Link
+				link.IO, link.IOError, link.Silence = topology.Connecting, "error connecting to source", ms(42_000)
+				f.Link = &link
+			}
 			s.Facts = &f
 			v.Sightings[name] = s
 		}
