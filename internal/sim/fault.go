@@ -190,6 +190,133 @@ var faults = []fault{
 		return nil
 	}},
 	{"switchover", true, func(w *World) func() { w.switchover(); return nil }},
+	{"two operators race", false, func(w *World) func() {
+		w.askAnything()
+		w.after(w.between(0, 50*time.Millisecond), w.askAnything)
+		w.after(w.between(0, 3*time.Second), w.askAnything)
+		return nil
+	}},
+	{"maintenance", true, func(w *World) func() {
+		w.maintain(w.servers[1+w.rng.IntN(3)])
+		return w.bringBack
+	}},
+	{"master flaps every ten seconds", false, func(w *World) func() {
+		s := w.masterNow()
+		for n := range 2 + w.rng.IntN(4) {
+			w.breakAfter(time.Duration(n)*10*time.Second, func() { s.kill(false) })
+			w.after(time.Duration(n)*10*time.Second+w.between(500*time.Millisecond, 8*time.Second), s.start)
+		}
+		return nil
+	}},
+	{"master freezes again and again", false, func(w *World) func() {
+		s := w.masterNow()
+		for n := range 2 + w.rng.IntN(3) {
+			w.breakAfter(time.Duration(n)*10*time.Second, s.freeze)
+			w.after(time.Duration(n)*10*time.Second+w.between(500*time.Millisecond, 8*time.Second), s.thaw)
+		}
+		return nil
+	}},
+	{"master and acker lost one after the other", false, func(w *World) func() {
+		a, b := w.masterNow(), w.servers[1]
+		if w.chance(2) {
+			a, b = b, a
+		}
+		breakThem := []func(*server){func(s *server) { s.kill(false) }, func(s *server) { s.kill(true) }, func(s *server) { s.freeze() }}
+		first, second := breakThem[w.rng.IntN(3)], breakThem[w.rng.IntN(3)]
+		first(a)
+		w.breakAfter(w.between(0, 4*time.Second), func() { second(b) })
+		back := func(s *server) func() { return func() { s.thaw(); s.start() } }
+		return func() {
+			if w.chance(2) {
+				a, b = b, a
+			}
+			back(a)()
+			w.after(w.between(0, 6*time.Second), back(b))
+		}
+	}},
+	{"candidate killed, then the master", false, func(w *World) func() {
+		s, m := w.servers[1], w.masterNow()
+		s.kill(w.chance(2))
+		w.breakAfter(w.between(time.Second, 8*time.Second), func() { m.kill(w.chance(2)) })
+		return func() { w.after(w.between(0, 20*time.Second), s.start); w.after(w.between(0, 20*time.Second), m.start) }
+	}},
+	{"candidate's applier breaks, then the master dies", false, func(w *World) func() {
+		s, m := w.servers[1], w.masterNow()
+		if l := s.link; l != nil && s.up() {
+			l.sqlErr, l.sqlOn = "error 1062: duplicate entry", false
+		}
+		w.breakAfter(w.between(0, 8*time.Second), func() { m.kill(w.chance(2)) })
+		return func() { w.after(w.between(200*time.Millisecond, 10*time.Second), m.start) }
+	}},
+	{"cut in two for 43 s", false, func(w *World) func() {
+		group := []int{oldNode}
+		for _, s := range w.servers {
+			if w.chance(2) {
+				group = append(group, s.node())
+			}
+		}
+		if w.chance(2) {
+			group = append(group, firstWatcher+w.rng.IntN(3))
+		}
+		mend := w.isolate(group...)
+		w.after(43*time.Second, func() { mend(); w.linksChanged() })
+		w.lasting = w.now + 43*time.Second
+		return nil
+	}},
+	{"master's disk full", false, func(w *World) func() { return diskStuck(w, w.masterNow()) }},
+	{"acker's disk stalls", true, func(w *World) func() { return diskStuck(w, w.servers[1+w.rng.IntN(3)]) }},
+	{"leader's disk hangs", true, func(w *World) func() {
+		x := w.leaderNow()
+		x.diskHangs = true
+		w.raft.check()
+		w.after(w.between(2*time.Second, 10*time.Second), func() { // its own watchdog ends it
+			if x.diskHangs {
+				x.crash()
+			}
+		})
+		return func() { x.diskHangs = false; x.start(); w.raft.check() }
+	}},
+	{"a watcher's clock is set", true, func(w *World) func() {
+		x := w.watchers[w.rng.IntN(3)]
+		x.nextSkew = []time.Duration{time.Hour, -time.Hour, 3 * time.Second, -3 * time.Second}[w.rng.IntN(4)]
+		w.skewed = true
+		return nil
+	}},
+	{"dump slave's host lost, master's disk full", false, func(w *World) func() {
+		w.servers[3].kill(true)
+		return diskStuck(w, w.masterNow())
+	}},
+	{"power cut", false, func(w *World) func() {
+		for _, s := range w.servers {
+			s.kill(true)
+		}
+		for _, x := range w.watchers {
+			x.crash()
+		}
+		return func() {
+			for _, s := range w.servers {
+				w.after(w.between(0, 10*time.Second), s.start)
+			}
+			for _, x := range w.watchers {
+				w.after(w.between(0, 5*time.Second), x.start)
+			}
+		}
+	}},
+}
+
+// breakAfter lets something go wrong later, unless all is over by then.
+func (w *World) breakAfter(d time.Duration, do func()) {
+	w.after(d, func() {
+		if !w.mended {
+			do()
+			w.linksChanged()
+		}
+	})
+}
+
+func diskStuck(w *World, s *server) func() {
+	s.stickDisk()
+	return s.freeDisk
 }
 
 // masterNow is the master as the journal has it.

@@ -2,8 +2,6 @@ package sim
 
 import (
 	"time"
-
-	"github.com/failoverd/failoverd/internal/topology"
 )
 
 // heartbeat has one watcher commit to its row at the master, one write at a time.
@@ -66,9 +64,4 @@ func (g *sighter) beat(n int) {
 		answered := o == Acked || (o == Refused && g.s.alive)
 		w.after(w.latency(), func() { next(answered && !w.isCut(g.s.node(), x.node())) })
 	})
-}
-
-// policy is what the world's product starts with.
-func (w *World) policy() topology.Policy {
-	return topology.DefaultPolicy()
 }

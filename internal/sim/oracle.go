@@ -19,8 +19,9 @@ type oracle struct {
 	hands    bool // a person opened a server
 	changes  int  // of plans, in the journal
 	// promotedAt is when the latest promotion was recorded, 0 unless that was a failover.
-	promotedAt time.Duration
-	epoch      uint64
+	promotedAt  time.Duration
+	epoch       uint64
+	quarantines bool // a server was quarantined
 	// harmless says that nothing in the run is a reason to promote.
 	harmless bool
 }
@@ -165,17 +166,15 @@ func (w *World) committed(c journal.Command, err error) {
 func (w *World) checkStanding() {
 	p := w.product()
 	master := w.byName(p.Chain.Master())
-	if w.oracle.hands {
-		return // a person may write behind the back of any proof
-	}
 	for _, info := range p.Chain.Servers {
 		was, known := w.oracle.standing[info.Name]
-		if known && was != topology.In && info.Standing == topology.In {
+		if known && was != topology.In && info.Standing == topology.In && !w.oracle.hands { // a person may write behind the back of any proof
 			if s := w.byName(info.Name); !master.logged.contains(s.executed) {
 				w.fail("%s came back into rotation with errant transactions: %v, master %v", info.Name, s.executed, master.logged)
 			}
 		}
 		w.oracle.standing[info.Name] = info.Standing
+		w.oracle.quarantines = w.oracle.quarantines || info.Standing == topology.Quarantined
 	}
 }
 

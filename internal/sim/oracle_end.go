@@ -18,14 +18,13 @@ func (w *World) atRest() (bool, string) {
 		return false, "nobody leads"
 	}
 	status := x.mind.Status()
-	switch status.Verdict.Rule {
-	case "healthy":
-	case "server-missing":
-		if s, _ := p.Chain.Server(status.Verdict.Server); s.Standing != topology.Quarantined {
-			return false, "verdict " + status.Verdict.Rule + ": " + status.Verdict.Why
+	if rule := status.Verdict.Rule; rule != "healthy" && rule != "server-missing" {
+		return false, "verdict " + rule + ": " + status.Verdict.Why
+	}
+	for _, s := range p.Chain.Servers {
+		if s.Standing != topology.In && (s.Standing != topology.Quarantined || p.Chain.Policy.Rebuild != topology.RebuildNever) {
+			return false, fmt.Sprintf("%s is %s: %s; verdict %s: %s", s.Name, s.Standing, s.Why, status.Verdict.Rule, status.Verdict.Why)
 		}
-	default:
-		return false, "verdict " + status.Verdict.Rule + ": " + status.Verdict.Why
 	}
 	master := w.byName(p.Chain.Master())
 	if master.closed || !master.up() {

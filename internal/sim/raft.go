@@ -118,9 +118,12 @@ func (r *raft) commit(p *proposal) {
 
 // hears says whether a watcher exchanges messages with a majority.
 func (r *raft) hears(x *scout) bool {
+	if x.diskHangs {
+		return false
+	}
 	n := 0
 	for _, other := range r.w.watchers {
-		if other == x || (other.alive && !other.paused && !r.w.isCut(x.node(), other.node()) && !r.w.isCut(other.node(), x.node())) {
+		if other == x || (other.alive && !other.paused && !other.diskHangs && !r.w.isCut(x.node(), other.node()) && !r.w.isCut(other.node(), x.node())) {
 			n++
 		}
 	}

@@ -25,12 +25,16 @@ type Result struct {
 // fault is mended. Repairs that failed rest for up to 30 s.
 const settleWithin = 75 * time.Second
 
+// rebuildWithin is what rebuilding takes on top of that, one server after the other.
+const rebuildWithin = 120 * time.Second
+
 // Run plays one seed.
 func Run(seed uint64, opts Options) Result {
 	w := newWorld(seed, opts)
 	w.build()
 	sc := w.scenario()
-	w.say("seed %d: %s", seed, sc.name)
+	w.say("seed %d, %s: %s", seed, w.policyName, sc.name)
+	sc.name += " / " + w.policyName
 	defer w.stop()
 	sc.play(w)
 	w.finish(sc)
@@ -66,7 +70,7 @@ func (w *World) build() {
 		w.raft.log = append(w.raft.log, c)
 	}
 	w.store.head = d
-	w.connectChain()
+	w.connectChain(w.product().Chain)
 	w.oracle.master = w.servers[0]
 	for _, x := range w.watchers {
 		x.start()
@@ -97,12 +101,33 @@ func (w *World) finish(sc *scenario) {
 			w.checkEnd()
 			return
 		}
-		if w.now-healed > settleWithin {
+		w.tidyUp()
+		if bound := w.settles(); w.now-healed > bound {
 			if well {
 				why = "the master acknowledges nothing"
 			}
-			w.fail("not well %s after the last fault was mended: %s", settleWithin, why)
+			w.fail("not well %s after the last fault was mended: %s", bound, why)
 		}
+	}
+}
+
+// settles is how long the chain may take to be well.
+func (w *World) settles() time.Duration {
+	if w.oracle.quarantines {
+		return settleWithin + rebuildWithin
+	}
+	return settleWithin
+}
+
+// tidyUp is what people do in the end: they end maintenance, and ask for rebuilds.
+func (w *World) tidyUp() {
+	if w.now-w.tidied < 2*time.Second || w.product().Open != nil {
+		return
+	}
+	w.tidied = w.now
+	w.bringBack()
+	if w.product().Chain.Policy.Rebuild == topology.RebuildAsk {
+		w.rebuild()
 	}
 }
 

@@ -4,10 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/failoverd/failoverd/internal/journal"
-	"github.com/failoverd/failoverd/internal/promote"
-	"github.com/failoverd/failoverd/internal/watcher"
 )
 
 // scenario is the faults of one run.
@@ -77,10 +73,12 @@ func (sc *scenario) play(w *World) {
 		end = max(end, w.now+begin+lasts+500*time.Millisecond)
 	}
 	w.run(end)
+	w.run(w.lasting)
 }
 
 // mend ends whatever is still wrong.
 func (sc *scenario) mend(w *World) {
+	w.mended = true
 	w.cut, w.ambushes = [nodes]uint32{}, nil
 	w.deliverKept()
 	w.store.away, w.store.losesReplies = false, false
@@ -95,6 +93,7 @@ func (sc *scenario) mend(w *World) {
 		}
 	}
 	for _, x := range w.watchers {
+		x.diskHangs = false
 		x.start()
 		x.unpause()
 	}
@@ -112,19 +111,4 @@ func (w *World) deliverKept() {
 		}
 		w.after(w.latency(), k.deliver)
 	}
-}
-
-// switchover asks the leader for a planned change of master, as an operator does.
-func (w *World) switchover() {
-	x := w.raft.leader
-	if x == nil || x.term == nil || x.mind == nil || x.paused {
-		return
-	}
-	p, _ := x.Product(Product)
-	plan, err := promote.ForSwitchover(watcher.Gather(x.term, x, p, false), "", "operator", "test")
-	if err != nil {
-		w.say("switchover refused: %v", err)
-		return
-	}
-	w.raft.propose(&proposal{x, x.termNo, journal.Command{At: x.Now(), Actor: "operator", Accept: plan}, func(error) { x.wakeMind() }})
 }

@@ -19,8 +19,11 @@ type scout struct {
 	alive    bool
 	paused   bool // stopped like SIGSTOP, or stuck
 	pausedAt time.Duration
-	backlog  []func()
-	life     int // counts the starts
+	// diskHangs keeps it from writing its log: raft goes on without it.
+	diskHangs      bool
+	skew, nextSkew time.Duration // of its clock, and of that which its next mind is told
+	backlog        []func()
+	life           int // counts the starts
 
 	sighters   []*sighter
 	storeTimer int // counts the rounds of keepStored
@@ -142,7 +145,7 @@ func (x *scout) lead(termNo int) {
 	x.w.note("leads", x.id, termNo, 0)
 	x.catchUp(len(x.w.raft.log))
 	t := &term{}
-	x.term, x.termNo = t, termNo
+	x.term, x.termNo, x.skew = t, termNo, x.nextSkew
 	x.w.owners++
 	x.owner = x.w.owners
 	x.heard = [3]heard{}
@@ -334,7 +337,7 @@ func (x *scout) forgetOld() {
 }
 
 // Now implements watcher.Around.
-func (x *scout) Now() time.Time { return x.w.wallClock() }
+func (x *scout) Now() time.Time { return x.w.wallClock().Add(x.skew) }
 
 // Product implements watcher.Around.
 func (x *scout) Product(name string) (journal.Product, bool) {

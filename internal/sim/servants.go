@@ -71,6 +71,9 @@ func (v servants) Save(ctx context.Context, product string, server topology.Serv
 	if err := v.Pause(ctx, w.between(20*time.Millisecond, 400*time.Millisecond)); err != nil {
 		return "", err
 	}
+	if !set.Empty() && w.saved[s.id].Contains(set) && !w.store.away && !w.isCut(v.x.node(), storeNode) {
+		return "errant/" + product + "/" + server.Name, nil // the store has it, whatever became of the server
+	}
 	switch {
 	case !s.up() || w.isCut(v.x.node(), s.node()) || w.isCut(s.node(), v.x.node()):
 		return "", fmt.Errorf("save: %w: %w", promote.ErrUnreachable, errLostBinlog)

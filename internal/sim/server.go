@@ -192,6 +192,9 @@ func (s *server) setOffline(on bool) {
 			c.write.lost() // its thread goes on waiting
 		}
 	}
+	for _, write := range s.disk.commits {
+		write.lost() // likewise
+	}
 	for _, write := range s.blocked {
 		write.lost()
 	}

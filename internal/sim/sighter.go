@@ -25,6 +25,7 @@ type sighter struct {
 	contact     topology.Contact
 	err         string
 	missedSince time.Duration // -1 while it answers
+	reachedAt   time.Duration // when it last began to answer
 	facts       *topology.Facts
 	factsAt     time.Duration
 	sentAt      time.Duration // of the ping under way, or of the next one
@@ -137,6 +138,9 @@ func (g *sighter) pinged(contact topology.Contact) {
 	}
 	switch {
 	case !contact.Missed():
+		if g.missedSince >= 0 {
+			g.reachedAt = g.scout.w.now
+		}
 		g.missedSince = -1
 	case g.missedSince < 0:
 		g.missedSince = g.sentAt
@@ -251,8 +255,9 @@ func (g *sighter) sighting() topology.Sighting {
 	if g.waitedSince >= 0 {
 		out.Stalled = topology.Duration(g.factsAt - g.waitedSince)
 	}
-	if b := g.beats; b.since >= 0 && now-b.since >= b.every {
-		out.Hanging = topology.Duration(now - b.since)
+	// What hung while the server could not be reached says nothing of its disk.
+	if b := g.beats; b.since >= 0 && g.missedSince < 0 && now-max(b.since, g.reachedAt) >= b.every {
+		out.Hanging = topology.Duration(now - max(b.since, g.reachedAt))
 	}
 	return out
 }

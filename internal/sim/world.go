@@ -18,29 +18,33 @@ const Product = "shop"
 // World is one run.
 type World struct {
 	clock
-	rng       *rand.Rand
-	opts      Options
-	servers   []*server
-	watchers  []*scout
-	raft      *raft
-	store     *store
-	followers []*follower
-	clients   []*client
-	writes    []*write
-	skewed    bool                         // the watchers' clocks differ
-	beats     time.Duration                // between write probes
-	saved     [maxServers]topology.GTIDSet // errant transactions, by the server that held them
-	unread    []map[string]topology.Sighting
-	slab      []write       // where the next ones are taken from
-	cut       [nodes]uint32 // by sender, a bit for each receiver that it cannot reach
-	kept      []keptRequest // statements that a cut network still holds
-	quiet     bool          // clients have stopped writing
-	disturbed time.Duration // when anything but writes last happened
-	oracle    oracle
-	stats     Stats
-	owners    int // counts the terms that had sessions
-	points    int // of promotions, see Options.at
-	ambushes  []ambush
+	rng        *rand.Rand
+	opts       Options
+	servers    []*server
+	watchers   []*scout
+	raft       *raft
+	store      *store
+	followers  []*follower
+	clients    []*client
+	writes     []*write
+	mended     bool          // the faults are over
+	tidied     time.Duration // when people last looked after things
+	lasting    time.Duration // until when some fault lasts
+	skewed     bool          // the watchers' clocks differ
+	policyName string
+	beats      time.Duration                // between write probes
+	saved      [maxServers]topology.GTIDSet // errant transactions, by the server that held them
+	unread     []map[string]topology.Sighting
+	slab       []write       // where the next ones are taken from
+	cut        [nodes]uint32 // by sender, a bit for each receiver that it cannot reach
+	kept       []keptRequest // statements that a cut network still holds
+	quiet      bool          // clients have stopped writing
+	disturbed  time.Duration // when anything but writes last happened
+	oracle     oracle
+	stats      Stats
+	owners     int // counts the terms that had sessions
+	points     int // of promotions, see Options.at
+	ambushes   []ambush
 
 	hash    uint64
 	text    *strings.Builder // the trace, when it is wanted
@@ -64,6 +68,8 @@ type Options struct {
 	Break string
 	// Encoded sends each journal command through its wire format.
 	Encoded bool
+	// Policy overrides the one that the seed would choose.
+	Policy string
 	// Scenario overrides the one that the seed would choose.
 	Scenario string
 
@@ -226,17 +232,17 @@ func (w *World) fail(format string, args ...any) {
 
 // chain builds the servers: a is the master, b the candidate, c the slave, d the dump slave.
 func (w *World) chain() topology.Chain {
-	chain := topology.Chain{Product: Product, Policy: w.policy(), Mode: topology.Auto, Epoch: 1}
+	policy, place := w.policy()
+	chain := topology.Chain{Product: Product, Policy: policy, Mode: topology.Auto, Epoch: 1}
 	chain.Policy.Rebuild = topology.RebuildAsk // until Clone is modelled
 	for i, seat := range []topology.Seat{topology.Master, topology.Candidate, topology.Slave, topology.Dump} {
 		info := topology.Server{
-			Name: string(rune('a' + i)), Host: "10.0.0." + string(rune('1'+i)), Port: 3306, Zone: "z" + string(rune('1'+i%3)),
+			Name: string(rune('a' + i)), Host: "10.0.0." + string(rune('1'+i)), Port: 3306, Zone: place[i],
 			Seat: seat, Standing: topology.In, UUID: uuids[i],
 		}
 		chain.Servers = append(chain.Servers, info)
 		w.servers = append(w.servers, newServer(w, i, info))
 	}
-	chain.Ackers = []string{"b"}
 	return chain
 }
 
@@ -260,13 +266,16 @@ func (w *World) byName(name string) *server {
 }
 
 // connectChain puts the servers into the state of a chain that has run for a while.
-func (w *World) connectChain() {
-	a, b, c, d := w.servers[0], w.servers[1], w.servers[2], w.servers[3]
-	a.sourceSync, a.awake = true, true
-	b.replicaSync, c.replicaSync = true, true
-	for _, pair := range [][2]*server{{b, a}, {c, b}, {d, a}} {
-		pair[0].link = newLink(pair[0], pair[1])
-		pair[0].link.established()
+func (w *World) connectChain(chain topology.Chain) {
+	a := w.servers[0]
+	a.sourceSync, a.awake = chain.AcksNeeded() > 0, true
+	for _, s := range w.servers[1:] {
+		source := w.byName(chain.SourceOf(s.info.Name))
+		s.replicaSync = chain.MayAckUnder(s.info.Name, source.info.Name)
+		s.link = newLink(s, source)
+	}
+	for _, s := range w.servers[1:] {
+		s.link.established()
 	}
 	a.closed, a.openedAt = false, 0
 }
