@@ -27,6 +27,7 @@ type Command struct {
 	HighWater *HighWater    `json:"highWater,omitempty"`
 	Publish   *Head         `json:"publish,omitempty"`
 	UUIDs     *UUIDs        `json:"uuids,omitempty"`
+	Events    *Events       `json:"events,omitempty"`
 	Brake     *Brake        `json:"brake,omitempty"`
 	Skipped   *Skipped      `json:"skipped,omitempty"`
 }
@@ -81,6 +82,13 @@ type UUIDs struct {
 	UUIDs   map[string]string `json:"uuids"`
 }
 
+// Events notes which scheduled events are switched off by a person at the master of an epoch.
+type Events struct {
+	Product  string   `json:"product"`
+	Epoch    uint64   `json:"epoch"`
+	Disabled []string `json:"disabled"`
+}
+
 // ErrStale is wrapped when a command is about a plan or an epoch that is not the
 // present one: somebody else was faster. Nothing changed.
 var ErrStale = errors.New("out of date")
@@ -127,6 +135,8 @@ func (s *State) Do(index uint64, c Command) error {
 		return s.publish(*c.Publish)
 	case c.UUIDs != nil:
 		return s.uuids(*c.UUIDs)
+	case c.Events != nil:
+		return s.events(*c.Events)
 	case c.Brake != nil:
 		return s.brake(index, c)
 	case c.Skipped != nil:
@@ -190,6 +200,18 @@ func (s *State) publish(h Head) error {
 		return fmt.Errorf("document version %d is not above %d: %w", h.Version, s.Head.Version, ErrStale)
 	}
 	s.Head = h
+	return nil
+}
+
+func (s *State) events(e Events) error {
+	p, err := s.product(e.Product)
+	if err != nil {
+		return err
+	}
+	if p.Chain.Epoch != e.Epoch || p.Open != nil {
+		return fmt.Errorf("events of epoch %d, the chain is at %d or on its way to the next: %w", e.Epoch, p.Chain.Epoch, ErrStale)
+	}
+	p.Chain.DisabledEvents = e.Disabled
 	return nil
 }
 

@@ -73,7 +73,7 @@ func planProtect(p *topology.Picture, v topology.Verdict) Plan {
 func planMend(p *topology.Picture, v topology.Verdict) Plan {
 	switch {
 	case v.Rule == "events-asleep":
-		return Plan{Kind: Mend, Steps: []Step{{Goal: Awake, Server: v.Server}}}
+		return Plan{Kind: Mend, Steps: []Step{{Goal: Awake, Server: v.Server, Others: p.Chain.DisabledEvents}}}
 	case v.Server == p.Chain.Master():
 		return Plan{Kind: Mend, Steps: []Step{{Goal: Detached, Server: v.Server}}}
 	}

@@ -161,7 +161,7 @@ func opening(p *topology.Picture, plan Plan, after topology.Chain) Plan {
 		Step{Goal: Writable, Server: plan.Target},
 		Step{Goal: Published},
 		Step{Goal: Detached, Server: plan.Target, Lenient: true},
-		Step{Goal: Awake, Server: plan.Target, Lenient: true})
+		Step{Goal: Awake, Server: plan.Target, Others: p.Chain.DisabledEvents, Lenient: true})
 	for _, s := range after.Servers {
 		source := after.SourceOf(s.Name)
 		if s.Standing != topology.In || s.Name == plan.Target || !p.Up(s.Name) || (s.Name == arm && adopt) {

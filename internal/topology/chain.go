@@ -164,8 +164,12 @@ type Chain struct {
 	Acks int `json:"acks,omitempty"`
 	// HighWater is a set of transactions that the master had committed; a
 	// server that lacks any of them is never promoted.
-	HighWater GTIDSet    `json:"highWater,omitzero"`
-	Last      *Promotion `json:"lastPromotion,omitempty"`
+	HighWater GTIDSet `json:"highWater,omitzero"`
+	// DisabledEvents are the scheduled events, as schema.name, that were switched
+	// off by a person when the master was last looked at. The next master cannot
+	// tell them from those that run: replication switches all of them off.
+	DisabledEvents []string   `json:"disabledEvents,omitempty"`
+	Last           *Promotion `json:"lastPromotion,omitempty"`
 }
 
 // Server returns the server of that name.

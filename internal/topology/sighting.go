@@ -61,6 +61,10 @@ type Facts struct {
 	// AsleepEvents is how many scheduled events are switched off here because
 	// they came by replication (status REPLICA_SIDE_DISABLED).
 	AsleepEvents int `json:"asleepEvents,omitempty"`
+	// DisabledEvents are the scheduled events, as schema.name, that somebody switched
+	// off on this very server; nil when the account may not see events. A replica
+	// shows them as asleep like all others, so only a former master can tell.
+	DisabledEvents []string `json:"disabledEvents,omitzero"`
 	// Clone is the latest CLONE that this server received, nil when there was none.
 	Clone *Clone `json:"clone,omitempty"`
 	// HeartbeatLag is how old the newest write probe that arrived here is, by this
@@ -106,6 +110,10 @@ type Clone struct {
 	// Stage is the present stage and how far it is, such as "FILE COPY 34%".
 	Stage string `json:"stage,omitempty"`
 	Error string `json:"error,omitempty"`
+	// Emptied says that the data that was there is gone and the copy is not complete:
+	// the server holds nothing to rely on, whatever its GTID set says. It stays so
+	// over restarts until another clone completes.
+	Emptied bool `json:"emptied,omitempty"`
 }
 
 // The states of a clone (performance_schema.clone_status).

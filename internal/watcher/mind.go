@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -116,7 +117,7 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	if err := m.raiseHighWater(ctx, c); err != nil {
 		return false, err
 	}
-	if err := m.noteUUIDs(ctx, c); err != nil {
+	if err := errors.Join(m.noteUUIDs(ctx, c), m.noteEvents(ctx, c)); err != nil {
 		return false, err
 	}
 	if may, why := c.Chain.MayAct(c.Now); !may {
@@ -260,6 +261,20 @@ func (m *Mind) noteUUIDs(ctx context.Context, c topology.Case) error {
 	err := m.around.Propose(ctx, journal.Command{At: c.Now, UUIDs: &journal.UUIDs{Product: m.product, UUIDs: changed}})
 	if err != nil && !errors.Is(err, journal.ErrStale) {
 		return fmt.Errorf("note the UUIDs of %s: %w", m.product, err)
+	}
+	return nil
+}
+
+// noteEvents keeps in the journal which scheduled events a person switched off,
+// for the next master. While some are asleep at this one it cannot tell.
+func (m *Mind) noteEvents(ctx context.Context, c topology.Case) error {
+	facts, _ := c.Digest().Facts(c.Chain.Master())
+	if facts == nil || !facts.Open() || facts.DisabledEvents == nil || facts.AsleepEvents > 0 || slices.Equal(facts.DisabledEvents, c.Chain.DisabledEvents) {
+		return nil
+	}
+	err := m.around.Propose(ctx, journal.Command{At: c.Now, Events: &journal.Events{Product: m.product, Epoch: c.Chain.Epoch, Disabled: facts.DisabledEvents}})
+	if err != nil && !errors.Is(err, journal.ErrStale) {
+		return fmt.Errorf("note the events of %s: %w", m.product, err)
 	}
 	return nil
 }
