@@ -26,6 +26,7 @@ type processSpec struct {
 	path string
 	args []string
 	log  string
+	env  []string // beside this program's own
 	// enter, if set, moves the calling thread into the network namespace the process shall live in.
 	enter func() error
 }
@@ -87,7 +88,7 @@ func (p *process) spawn(spec processSpec) (*exec.Cmd, error) {
 	defer log.Close()
 	cmd := exec.Command(spec.path, spec.args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), "MYSQLD_PARENT_PID="+strconv.Itoa(os.Getpid()))
+	cmd.Env = append(append(os.Environ(), spec.env...), "MYSQLD_PARENT_PID="+strconv.Itoa(os.Getpid()))
 	cmd.SysProcAttr = childAttributes()
 	p.mu.Lock()
 	defer p.mu.Unlock()

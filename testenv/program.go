@@ -52,6 +52,12 @@ func (p *Program) Start() error {
 	return nil
 }
 
+// Become makes the next Start run another program, with something added to its environment.
+func (p *Program) Become(path string, env ...string) { p.spec.path, p.spec.env = path, env }
+
+// Path is the program that Start runs.
+func (p *Program) Path() string { return p.spec.path }
+
 // Kill ends the program with SIGKILL.
 func (p *Program) Kill() { p.p.kill() }
 

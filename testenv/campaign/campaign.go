@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -39,7 +40,8 @@ type Options struct {
 // Able is what this machine can do, and why not more.
 func Able() (Needs, error) {
 	netns, disks := testenv.NetnsWorks(), testenv.DisksWork()
-	return Needs{Partitions: netns == nil, Links: runtime.GOOS == "linux", Disks: disks == nil}, errors.Join(netns, disks)
+	clocks := exec.Command("go", "list", program).Run() // it is built anew, so its source must be there
+	return Needs{Partitions: netns == nil, Links: runtime.GOOS == "linux", Disks: disks == nil, Clocks: clocks == nil}, errors.Join(netns, disks, clocks)
 }
 
 // covers says whether n is able to do what is needed.
@@ -74,7 +76,7 @@ func Run(ctx context.Context, o Options) (out []Record, err error) {
 		return nil, err
 	}
 	c := &campaign{Options: o, able: able}
-	defer func() { err = errors.Join(err, c.close()) }()
+	defer func() { err = errors.Join(err, c.close(), removeSkewed()) }()
 	for _, d := range Drawn(o.Seed, o.Runs, faults) {
 		if o.Shards > 0 && d.Run%o.Shards != o.Shard%o.Shards {
 			continue

@@ -102,7 +102,7 @@ func (f Fault) expected(w Workload) Promotions {
 
 // Faults is the table, by name.
 func Faults() []Fault {
-	out := slices.Concat(serverFaults(), linkFaults(), partitionFaults(), watcherFaults(), diskFaults(), storeFaults(), accountFaults())
+	out := slices.Concat(serverFaults(), linkFaults(), partitionFaults(), watcherFaults(), diskFaults(), storeFaults(), accountFaults(), clockFaults())
 	for i := range out {
 		if out[i].Patience == 0 {
 			out[i].Patience = 90 * time.Second

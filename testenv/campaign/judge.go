@@ -34,6 +34,7 @@ func (r *run) judge(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)
 	}
+	straighten(history, r.record.At)
 	r.logs.history = history
 	r.countPromotions(history)
 	if err := r.judgeRows(ctx, master, reigns(r.scene.seats[topology.Master], history)); err != nil {
@@ -68,6 +69,18 @@ func (r *run) countPromotions(history []journal.Entry) {
 	}
 	if r.Fault.Promotions.Max == 0 && r.record.Failovers > 0 {
 		r.breakf("%d failovers at a harmless fault", r.record.Failovers)
+	}
+}
+
+// straighten takes a wrong clock out of a history that began after a moment and ends now.
+func straighten(history []journal.Entry, began time.Time) {
+	for i := range history {
+		switch at := &history[i].At; {
+		case at.Before(began.Add(-clockSkew / 2)):
+			*at = at.Add(clockSkew)
+		case at.After(time.Now().Add(clockSkew / 2)):
+			*at = at.Add(-clockSkew)
+		}
 	}
 }
 
