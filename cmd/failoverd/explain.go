@@ -56,7 +56,17 @@ func (c *cli) printExplanation(e api.Explanation, all bool) {
 		c.say("  ", openText(*e.Open))
 	}
 	if e.Waiting != "" {
-		c.say("  ", "waiting: "+e.Waiting)
+		c.say("  ", waitingText(e.Waiting))
+	}
+	if e.Acks > 0 {
+		c.say("  ", acksText(topology.SemiSync, e.Acks, e.Ackers)+".")
+	}
+	if e.Override != "" {
+		c.say("  ", fmt.Sprintf("to have it done all the same: \"%s --reason TEXT\", first with --dry-run", e.Override))
+		if e.Loss != nil {
+			c.say("  ", "what that may lose:")
+			c.sayLoss("  ", e.Verdict.Server, e.Loss)
+		}
 	}
 	fmt.Fprintln(c.out, "\nrules, the first that fits wins:")
 	for i, fit := range e.Fits {

@@ -52,17 +52,35 @@ func (c *cli) printEntry(e journal.Entry) {
 	} else if e.To != "" {
 		what += " " + e.To
 	}
-	line := fmt.Sprintf("%s  %s  %s", at(e.At), c.paint(bold, e.Product), what)
+	product := e.Product
+	if product == "" {
+		product = "all products" // the brake's
+	}
+	skipped := api.IsSkipped(e)
+	if skipped {
+		what = c.paint(odd, what+" skipped")
+	}
+	line := fmt.Sprintf("%s  %s  %s", at(e.At), c.paint(bold, product), what)
 	if e.Plan != 0 {
 		line += fmt.Sprintf("  epoch %d, plan %d, %s", e.Epoch, e.Plan, took(e.Ms))
+	}
+	if !e.Until.IsZero() {
+		line += "  until " + at(e.Until)
 	}
 	line += "  by " + e.Actor
 	fmt.Fprintln(c.out, line)
 	if e.Why != "" {
 		c.say("    why: ", e.Why)
 	}
-	if e.Outcome != "" && e.Outcome != api.OutcomeDone {
+	switch {
+	case skipped:
+		c.say("    not done: ", strings.TrimPrefix(e.Outcome, "skipped: "))
+	case e.Outcome != "" && e.Outcome != api.OutcomeDone:
 		c.say("    "+c.paint(bad, "not finished")+": ", e.Outcome)
+	}
+	if e.Loss != nil {
+		fmt.Fprintln(c.out, "    "+c.paint(bad, "loss that "+e.Actor+" accepted:"))
+		c.sayLost("    ", e.From, e.Loss)
 	}
 	t := table{indent: "    "}
 	for _, note := range e.Phases {

@@ -21,6 +21,7 @@ import (
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/api/apitest"
 	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
@@ -87,6 +88,35 @@ func TestOutputs(t *testing.T) {
 		{name: "switchover", line: "switchover shop --yes", prepare: func(s *shell) { s.backend.Runs = true }},
 		{name: "switchover-refused", line: "switchover shop --to db4 --yes", code: exitRefused},
 		{name: "raise", line: "raise shop db3 --yes", prepare: func(s *shell) { s.backend.Runs = true }},
+		{name: "status-lost", line: "status", prepare: bothLost},
+		{name: "explain-lost", line: "explain shop", prepare: bothLost},
+		{name: "failover-refused", line: "failover shop --yes --reason fire", prepare: bothLost, code: exitRefused},
+		{name: "failover-dry-run", line: "failover shop --accept-data-loss --dry-run", prepare: bothLost},
+		{name: "failover-harmless-dry-run", line: "failover shop --dry-run", prepare: func(s *shell) { s.backend.See("shop", apitest.LostViews("shop", "db1")...) }},
+		{name: "failover", line: "failover shop --accept-data-loss --reason fire", prepare: func(s *shell) {
+			bothLost(s)
+			s.backend.Runs, s.terminal, s.in = true, true, "shop\n"
+		}},
+		{name: "failover-overrides", line: "failover shop --accept-data-loss --yes --reason fire", prepare: func(s *shell) { waits(s); s.backend.Runs = true }},
+		{name: "history-failover", line: "history", prepare: func(s *shell) {
+			waits(s)
+			s.backend.Runs = true
+			s.run("brake on --reason storm --for 1h")
+			s.run("failover shop --accept-data-loss --yes --reason fire")
+			s.run("pause shop --reason rest --for 30m")
+		}},
+		{name: "brake", line: "brake"},
+		{name: "brake-on", line: "brake on --reason storm --for 1h"},
+		{name: "brake-off", line: "brake off --reason storm"},
+		{name: "status-braked", line: "status", prepare: func(s *shell) { s.run("brake on --reason storm --for 1h") }},
+		{name: "maintenance", line: "maintenance shop db2 --reason disk --for 2h --yes", prepare: func(s *shell) { s.backend.Runs = true }},
+		{name: "maintenance-refused", line: "maintenance shop db1 --reason disk --yes", code: exitRefused},
+		{name: "maintenance-end", line: "maintenance shop db3 --end --yes", prepare: func(s *shell) { away(s); s.backend.Runs = true }},
+		{name: "status-maintenance", line: "status", prepare: away},
+		{name: "topology-maintenance", line: "topology", prepare: away},
+		{name: "rebuild", line: "rebuild shop db3 --yes", prepare: func(s *shell) { foreign(s); s.backend.Runs = true }},
+		{name: "rebuild-refused", line: "rebuild shop db2 --yes", code: exitRefused},
+		{name: "status-quarantined", line: "status", prepare: foreign},
 		{name: "watchers", line: "watchers"},
 		{name: "inventory", line: "inventory"},
 		{name: "doctor", line: "doctor shop", prepare: sick, code: exitFailed},
@@ -128,6 +158,54 @@ func busy(s *shell) {
 	b.Waiting = "db2 is 3 transactions behind"
 }
 
+// bothLost is a shop whose master and candidate died together, three transactions with them.
+func bothLost(s *shell) {
+	s.backend.See("shop", apitest.LostViews("shop", "db1", "db2")...)
+	s.backend.Must(journal.Command{HighWater: &journal.HighWater{Product: "shop", Epoch: 1, Set: topology.MustGTIDSet("3e11fa47-71ca-11e1-9e33-c80aa9429561:1-1003")}})
+}
+
+// waits is a shop whose failover waits for the candidate, which died after it began.
+func waits(s *shell) {
+	b := s.backend
+	b.See("shop", apitest.LostViews("shop", "db1")...)
+	live, err := b.Live(s.ctx, "shop", false)
+	if err != nil {
+		panic(err)
+	}
+	b.Must(journal.Command{Actor: "failoverd", Accept: promote.For(live.Case, live.Verdict)})
+	b.Step("shop", "", 1)
+	bothLost(s)
+	b.Waiting = "drained db2: connection refused"
+	b.Must(journal.Command{Actor: "failoverd", Skipped: &journal.Skipped{Product: "shop", Action: topology.Failover, Rule: "master-dead-no-target",
+		Why: "db1 is dead, but so is db2", Because: "acknowledged writes would be lost"}})
+}
+
+// away is a shop whose slave is in maintenance.
+func away(s *shell) {
+	s.backend.Runs = true
+	s.run("maintenance shop db3 --reason disk --for 2h --yes")
+	s.backend.Runs = false
+}
+
+// foreign is a shop whose slave is in quarantine for two errant transactions.
+func foreign(s *shell) {
+	views := apitest.HealthyViews("shop")
+	for _, v := range views {
+		s := v.Sightings["db3"]
+		f := *s.Facts
+		f.Executed, f.ReplicaSemiSync = f.Executed.Union(topology.MustGTIDSet("3e11fa47-71ca-11e1-9e33-c80aa9429563:1-2")), false
+		s.Facts = &f
+		v.Sightings["db3"] = s
+	}
+	s.backend.See("shop", views...)
+	live, err := s.backend.Live(s.ctx, "shop", false)
+	if err != nil {
+		panic(err)
+	}
+	s.backend.Must(journal.Command{Actor: "failoverd", Accept: promote.For(live.Case, live.Verdict)})
+	s.backend.Finish("shop")
+}
+
 // ring lets db2 and db3 replicate from each other.
 func ring(s *shell) {
 	views := apitest.HealthyViews("shop")
@@ -164,6 +242,38 @@ func TestExitCodes(t *testing.T) {
 		{name: "unknown product", line: "explain nope", code: exitUsage, says: "there is shop"},
 		{name: "bad mode", line: "mode shop manual", code: exitUsage, says: "observe or auto"},
 		{name: "no terminal to ask at", line: "switchover shop", code: exitUsage, says: "--yes"},
+		{name: "failover without a reason", line: "failover shop --yes", code: exitUsage, says: "--reason is missing", prepare: bothLost},
+		{name: "failover of what is well", line: "failover shop --yes --reason x", code: exitRefused, says: "failoverd switchover shop"},
+		{name: "failover that must lose", line: "failover shop --yes --reason x", code: exitRefused, says: "hint: bring one of them back", prepare: bothLost},
+		{name: "a y is not the product's name", line: "failover shop --accept-data-loss --reason x", code: exitRefused, says: "nothing was changed",
+			prepare: func(s *shell) { bothLost(s); s.terminal, s.in = true, "y\n" }},
+		{name: "the reason is asked for", line: "failover shop --accept-data-loss", code: exitDone, says: "Type shop to go ahead",
+			prepare: func(s *shell) {
+				bothLost(s)
+				s.terminal, s.in, s.backend.Runs = true, "fire\nshop\n", true
+			}},
+		{name: "no reason, no failover", line: "failover shop --accept-data-loss", code: exitUsage, says: "--reason is missing",
+			prepare: func(s *shell) { bothLost(s); s.terminal, s.in = true, "\nshop\n" }},
+		{name: "nobody to promote", line: "failover shop --accept-data-loss --yes --reason x", code: exitRefused, says: "there is nobody to promote",
+			prepare: func(s *shell) { s.backend.See("shop", apitest.LostViews("shop", "db1", "db2", "db3")...) }},
+		{name: "brake without a reason", line: "brake on", code: exitUsage, says: "--reason is missing"},
+		{name: "brake for a while and for ever", line: "brake watch --for 1h", code: exitUsage, says: "--for"},
+		{name: "brake of no kind", line: "brake half", code: exitUsage, says: "invalid argument"},
+		{name: "maintenance without a reason", line: "maintenance shop db3 --yes", code: exitUsage, says: "--reason is missing"},
+		{name: "end of no maintenance", line: "maintenance shop db3 --end --yes", code: exitRefused, says: "not in maintenance"},
+		{name: "rebuild that gave way", line: "rebuild shop db3 --yes --wait 10s", code: exitUnknown, says: "the copy goes on at the server",
+			prepare: func(s *shell) {
+				foreign(s)
+				go func() {
+					for changed := s.backend.Changed(); s.ctx.Err() == nil; changed = s.backend.Changed() {
+						if open := s.backend.State().Products["shop"].Open; open != nil {
+							s.backend.Must(journal.Command{Abort: &journal.End{Product: "shop", Plan: open.Plan.ID, Why: promote.GivesWay + "a replica is astray"}})
+							return
+						}
+						<-changed
+					}
+				}()
+			}},
 		{name: "half a certificate", line: "status --ca ca.crt", code: exitUsage, says: "go together"},
 		{name: "refused", line: "switchover shop --to db3 --yes", code: exitRefused, says: "failoverd raise shop db3"},
 		{name: "no at the prompt", line: "switchover shop", code: exitRefused, says: "nothing was changed",
@@ -171,7 +281,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "yes at the prompt", line: "switchover shop", code: exitDone,
 			prepare: func(s *shell) { s.terminal, s.in, s.backend.Runs = true, "yes\n", true }},
 		{name: "end of input at the prompt", line: "remove w3", code: exitRefused, prepare: func(s *shell) { s.terminal = true }},
-		{name: "somebody was faster", line: "switchover shop --yes", code: exitRefused, says: "plan 1 (switchover) is open",
+		{name: "somebody was faster", line: "switchover shop --yes", code: exitRefused, says: "plan 1 (switchover db1 → db2) is open",
 			prepare: func(s *shell) { s.run("switchover shop --yes --wait 0") }},
 		{name: "outcome unknown", line: "switchover shop --yes", code: exitUnknown, says: "failoverd history",
 			prepare: func(s *shell) { s.backend.ProposeError = api.ErrUnknownOutcome }},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 type cli struct {
 	streams
 	connection connection
+	lines      *bufio.Reader // of in, once something was asked
 }
 
 // connection is how to reach the watchers.
@@ -35,6 +37,7 @@ write, and publishes who is the master to the web servers.
 A look around:   failoverd status, topology, history, explain PRODUCT
 A planned move:  failoverd switchover PRODUCT --dry-run, then without
 Hands off:       failoverd pause PRODUCT --reason "rack move" --for 2h
+When it waits:   failoverd explain PRODUCT names whom for, and the command that overrides
 
 The watchers are found by --endpoints or FAILOVERD_ENDPOINTS (host:port, comma
 separated; any of them will do), and the certificate to show them by --ca, --cert
@@ -54,7 +57,8 @@ and --key or FAILOVERD_CA, FAILOVERD_CERT and FAILOVERD_KEY.
 		commands  []*cobra.Command
 	}{
 		{"look", "See what is:", []*cobra.Command{c.statusCommand(), c.topologyCommand(), c.historyCommand(), c.explainCommand(), c.doctorCommand(), c.watchersCommand()}},
-		{"act", "Change what is:", []*cobra.Command{c.switchoverCommand(), c.raiseCommand(), c.waitCommand(), c.pauseCommand(), c.resumeCommand(), c.modeCommand()}},
+		{"act", "Change what is:", []*cobra.Command{c.switchoverCommand(), c.failoverCommand(), c.raiseCommand(), c.maintenanceCommand(), c.rebuildCommand(),
+			c.waitCommand(), c.pauseCommand(), c.resumeCommand(), c.modeCommand(), c.brakeCommand()}},
 		{"setup", "Set up:", []*cobra.Command{c.adoptCommand(), c.applyCommand(), c.inventoryCommand(), c.grantsCommand(), c.tlsCommand(), c.keyCommand(),
 			c.joinCommand(), c.removeCommand(), c.transferCommand()}},
 		{"run", "Run:", []*cobra.Command{newServeCommand(), c.followCommand(), newDemoCommand()}},

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/failoverd/failoverd/internal/api"
+	"github.com/failoverd/failoverd/internal/journal"
 	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
 )
@@ -83,6 +85,9 @@ func (c *cli) status(ctx context.Context, client *api.Client, only []string, loc
 		return c.encode(output, status)
 	}
 	c.printHead(status)
+	if status.Brake.Holds || status.Brake.Mode != journal.BrakeWatch {
+		c.sayBrake(status.Brake)
+	}
 	if len(status.Products) == 0 {
 		fmt.Fprintln(c.out, "no products yet: \"failoverd adopt HOST:PORT\" describes a running chain, \"failoverd apply\" adds it")
 		return nil
@@ -94,7 +99,7 @@ func (c *cli) status(ctx context.Context, client *api.Client, only []string, loc
 	}
 	c.print(t)
 	for _, p := range status.Products {
-		c.sayProduct(p)
+		c.sayProduct(p, status.Brake)
 	}
 	return nil
 }
@@ -203,18 +208,25 @@ func verdictStyle(v topology.Verdict) style {
 }
 
 // sayProduct adds what one should know of a product that is not simply well.
-func (c *cli) sayProduct(p api.Product) {
+func (c *cli) sayProduct(p api.Product, brake api.Brake) {
 	if p.Verdict.Action != topology.None {
 		c.say(p.Name+": ", p.Verdict.Why)
 	}
-	if p.Would != "" {
+	switch {
+	case brake.Holds && p.Verdict.Action == topology.Failover && p.Open == nil && p.Pause == nil && p.Mode == topology.Auto:
+		c.say(p.Name+": ", fmt.Sprintf("would failover, but the brake holds: \"failoverd failover %s\" does it", p.Name))
+	case p.Would != "":
 		c.say(p.Name+": ", p.Would)
-	} else if p.Pause != nil {
-		until := "until it is resumed"
-		if !p.Pause.Until.IsZero() {
-			until = "until " + at(p.Pause.Until)
+	case p.Pause != nil:
+		c.say(p.Name+": ", fmt.Sprintf("paused by %s (%s) %s", p.Pause.Actor, p.Pause.Reason, untilText(p.Pause.Until, "it is resumed")))
+	}
+	for _, s := range p.Servers {
+		if text := standingText(p.Name, s.Server); text != "" {
+			c.say(p.Name+": ", s.Name+": "+text)
 		}
-		c.say(p.Name+": ", fmt.Sprintf("paused by %s (%s) %s", p.Pause.Actor, p.Pause.Reason, until))
+	}
+	if text := acksText(p.Policy.Durability, p.Acks, p.Ackers); text != "" && !usualAcks(p) {
+		c.say(p.Name+": ", text)
 	}
 	if !p.Protected && p.ProtectedWhy != "" {
 		c.say(p.Name+": ", "not protected: "+p.ProtectedWhy)
@@ -223,8 +235,37 @@ func (c *cli) sayProduct(p api.Product) {
 		c.say(p.Name+": ", openText(*p.Open))
 	}
 	if p.Waiting != "" {
-		c.say(p.Name+": ", "waiting: "+p.Waiting)
+		c.say(p.Name+": ", waitingText(p.Waiting))
 	}
+}
+
+// standingText says why a server is not in rotation and how it comes back.
+func standingText(product string, s topology.Server) string {
+	switch s.Standing {
+	case topology.Maintenance:
+		return fmt.Sprintf("%s, %s", s.Why, untilText(s.Until, fmt.Sprintf("\"failoverd maintenance %s %s --end\"", product, s.Name)))
+	case topology.Quarantined:
+		return "quarantined: " + s.Why
+	case topology.Out:
+		return "out of rotation until it answers and has shown that it holds nothing foreign: " + s.Why
+	}
+	return ""
+}
+
+// acksText says how many of whom acknowledge each commit.
+func acksText(durability topology.Durability, acks int, ackers []string) string {
+	if durability != topology.SemiSync {
+		return ""
+	}
+	return fmt.Sprintf("each commit is acknowledged by %d of {%s}", acks, strings.Join(ackers, ", "))
+}
+
+// usualAcks says that the candidate alone acknowledges, as everywhere.
+func usualAcks(p api.Product) bool {
+	if p.Acks != 1 || len(p.Ackers) != 1 {
+		return false
+	}
+	return slices.ContainsFunc(p.Servers, func(s api.Server) bool { return s.Name == p.Ackers[0] && s.Seat == topology.Candidate })
 }
 
 // openText says how far an open plan is.

@@ -20,7 +20,13 @@ type order struct {
 	dryRun, yes bool
 	wait        time.Duration
 	output      format
+	// confirm asks before it is done; "Go ahead?" when nil.
+	confirm func(context.Context, api.PlanReply) error
 }
+
+// seen is a chain as the dry run showed it: its epoch, and the number of its open
+// plan. It goes with the order, so that nobody does twice what another did.
+type seen struct{ epoch, plan uint64 }
 
 func (o *order) flags(cmd *cobra.Command) {
 	formatFlag(cmd, &o.output)
@@ -48,8 +54,8 @@ Up to the point of no return a failing step takes everything back.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.products,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.order(cmd.Context(), o, args[0], func(ctx context.Context, client *api.Client, dryRun bool, epoch uint64) (api.PlanReply, error) {
-				return client.Switchover(ctx, args[0], api.SwitchoverRequest{To: to, Reason: o.reason, DryRun: dryRun, Epoch: epoch})
+			return c.order(cmd.Context(), o, func(ctx context.Context, client *api.Client, dryRun bool, as seen) (api.PlanReply, error) {
+				return client.Switchover(ctx, args[0], api.SwitchoverRequest{To: to, Reason: o.reason, DryRun: dryRun, Epoch: as.epoch})
 			})
 		},
 	}
@@ -68,8 +74,8 @@ is the step before a switchover to that server.`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: c.products,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.order(cmd.Context(), o, args[0], func(ctx context.Context, client *api.Client, dryRun bool, epoch uint64) (api.PlanReply, error) {
-				return client.Raise(ctx, args[0], api.RaiseRequest{Server: args[1], Reason: o.reason, DryRun: dryRun, Epoch: epoch})
+			return c.order(cmd.Context(), o, func(ctx context.Context, client *api.Client, dryRun bool, as seen) (api.PlanReply, error) {
+				return client.Raise(ctx, args[0], api.RaiseRequest{Server: args[1], Reason: o.reason, DryRun: dryRun, Epoch: as.epoch})
 			})
 		},
 	}
@@ -78,7 +84,7 @@ is the step before a switchover to that server.`,
 }
 
 // order shows what would be done, asks, has it done and follows it to its end.
-func (c *cli) order(ctx context.Context, o order, product string, ask func(context.Context, *api.Client, bool, uint64) (api.PlanReply, error)) error {
+func (c *cli) order(ctx context.Context, o order, ask func(context.Context, *api.Client, bool, seen) (api.PlanReply, error)) error {
 	if !o.dryRun {
 		if err := c.mayAsk(o.yes); err != nil {
 			return err
@@ -88,29 +94,41 @@ func (c *cli) order(ctx context.Context, o order, product string, ask func(conte
 	if err != nil {
 		return err
 	}
-	dry, err := ask(ctx, client, true, 0)
+	dry, err := ask(ctx, client, true, seen{})
 	if err != nil {
 		return err
 	}
-	if o.output == asTable {
-		c.printPlan(dry.Plan)
-	} else if o.dryRun {
+	switch {
+	case o.output == asTable:
+		c.printReply(dry)
+	case o.dryRun:
 		return c.encode(o.output, dry)
+	case !o.yes: // what is asked must be seen
+		aside := *c
+		aside.out = c.err
+		aside.printReply(dry)
 	}
 	if o.dryRun {
 		fmt.Fprintln(c.out, "dry run: nothing was changed")
 		return nil
 	}
 	if !o.yes {
-		if err := c.confirm(ctx, "Go ahead?"); err != nil {
+		confirm := o.confirm
+		if confirm == nil {
+			confirm = func(ctx context.Context, _ api.PlanReply) error { return c.confirm(ctx, "Go ahead?") }
+		}
+		if err := confirm(ctx, dry); err != nil {
 			return err
 		}
 	}
-	epoch := dry.Plan.Epoch // the chain's present one, so that nobody does it twice
+	as := seen{epoch: dry.Plan.Epoch}
 	if dry.Plan.Kind.Promotes() {
-		epoch--
+		as.epoch-- // the chain's present one
 	}
-	accepted, err := ask(ctx, client, false, epoch)
+	if dry.Overrides != nil {
+		as.plan = dry.Overrides.Plan.ID
+	}
+	accepted, err := ask(ctx, client, false, as)
 	if err != nil {
 		return err
 	}
@@ -122,6 +140,26 @@ func (c *cli) order(ctx context.Context, o order, product string, ask func(conte
 		return nil
 	}
 	return c.follow(ctx, client, accepted.Plan.ID, o.wait, o.output)
+}
+
+// printReply shows a plan, what else one should know, and what it may cost.
+func (c *cli) printReply(reply api.PlanReply) {
+	c.printPlan(reply.Plan)
+	if reply.Overrides != nil {
+		c.say("  gives up ", openText(*reply.Overrides))
+		if reply.Waiting != "" {
+			c.say("    waiting: ", reply.Waiting)
+		}
+	}
+	for _, note := range reply.Notes {
+		c.say("  note: ", note)
+	}
+	if reply.Plan.Loss != nil {
+		fmt.Fprintln(c.out, c.paint(bad, "what may be lost:"))
+		c.sayLoss("  ", reply.Plan.From, reply.Plan.Loss)
+	} else if reply.Plan.Kind == promote.Failover {
+		fmt.Fprintln(c.out, c.paint(good, "no acknowledged write is lost by it"))
+	}
 }
 
 func (c *cli) printPlan(plan promote.Plan) {
@@ -218,9 +256,17 @@ func (c *cli) printProgress(seen *progress, state api.PlanState) {
 	if state.Waiting != seen.waiting {
 		seen.waiting = state.Waiting
 		if state.Waiting != "" {
-			c.say("  … ", "waiting: "+state.Waiting)
+			c.say("  … ", waitingText(state.Waiting))
 		}
 	}
+}
+
+// waitingText tells what takes its time from what waits for somebody.
+func waitingText(waiting string) string {
+	if text, ok := strings.CutSuffix(waiting, ": "+promote.ErrUnderway.Error()); ok {
+		return text
+	}
+	return "waiting: " + waiting
 }
 
 func (c *cli) finished(state api.PlanState, output format) error {
@@ -229,6 +275,10 @@ func (c *cli) finished(state api.PlanState, output format) error {
 		if err := c.encode(output, state); err != nil {
 			return err
 		}
+	}
+	if !state.Succeeded() && promote.Kind(e.What) == promote.Rebuild && strings.Contains(e.Outcome, promote.GivesWay) {
+		return &exitError{code: exitUnknown, message: fmt.Sprintf("plan %d (rebuild of %s) %s: the copy goes on at the server", e.Plan, e.Product, e.Outcome),
+			hint: fmt.Sprintf("\"failoverd status %s\" shows it; \"failoverd rebuild %s %s\" goes on with it unless failoverd does by itself", e.Product, e.Product, e.To)}
 	}
 	if !state.Succeeded() {
 		return &exitError{code: exitRefused, message: fmt.Sprintf("plan %d (%s of %s) was %s", e.Plan, e.What, e.Product, e.Outcome),

@@ -130,7 +130,10 @@ func serverRemarks(s api.Server, source string) (string, style) {
 			look = st
 		}
 	}
-	if s.Standing != topology.In && s.Standing != "" {
+	switch {
+	case s.Standing == topology.Maintenance:
+		add(odd, "%s, %s", s.Why, untilText(s.Until, "--end"))
+	case s.Standing != topology.In && s.Standing != "":
 		add(bad, "%s: %s", s.Standing, s.Why)
 	}
 	if !s.Up {

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/failoverd/failoverd/internal/api"
+)
+
+func (c *cli) maintenanceCommand() *cobra.Command {
+	var o order
+	var length time.Duration
+	var end bool
+	cmd := &cobra.Command{
+		Use:   "maintenance PRODUCT SERVER --reason TEXT",
+		Short: "Take a server out of rotation for a while, or back in",
+		Long: `Takes a server other than the master out of rotation: nobody reads from it, it
+acknowledges nothing, and nothing is done to it until the time given with --for is
+over or somebody says --end. Writes go on: where it acknowledges, another server
+takes over first. It comes back once it has shown that it holds nothing foreign.`,
+		Example: `  failoverd maintenance shop db3 --reason "new disk" --for 2h
+  failoverd maintenance shop db3 --end`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: c.productsAndServers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ask := api.MaintenanceRequest{Server: args[1], End: end}
+			switch {
+			case end && cmd.Flags().Changed("for"):
+				return usageError(fmt.Errorf("--for is for the beginning of maintenance, --end for its end"))
+			case cmd.Flags().Changed("for") && length <= 0:
+				return usageError(fmt.Errorf("--for must be above 0"))
+			case cmd.Flags().Changed("for"):
+				ask.For = length.String()
+			}
+			if !end {
+				if err := c.needReason(cmd.Context(), &o, "maintenance"); err != nil {
+					return err
+				}
+			}
+			return c.order(cmd.Context(), o, func(ctx context.Context, client *api.Client, dryRun bool, as seen) (api.PlanReply, error) {
+				ask.Reason, ask.DryRun, ask.Epoch = o.reason, dryRun, as.epoch
+				return client.Maintenance(ctx, args[0], ask)
+			})
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().DurationVar(&length, "for", 0, "how long; until --end unless given")
+	cmd.Flags().BoolVar(&end, "end", false, "take it back in")
+	return c.remote(cmd)
+}
+
+func (c *cli) rebuildCommand() *cobra.Command {
+	var o order
+	var from string
+	cmd := &cobra.Command{
+		Use:   "rebuild PRODUCT SERVER",
+		Short: "Replace the data of a quarantined server by a copy of a healthy one",
+		Long: `Replaces ALL DATA of a server in quarantine by a copy of a healthy one (CLONE), and
+takes it back in. What only it holds is saved to the object store first. The copy
+takes as long as it takes; it gives way to whatever is more urgent and is followed
+anew. With rebuild: auto failoverd does this by itself.`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: c.productsAndServers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.confirm = func(ctx context.Context, _ api.PlanReply) error {
+				return c.confirm(ctx, fmt.Sprintf("Replace all data of %s?", args[1]))
+			}
+			return c.order(cmd.Context(), o, func(ctx context.Context, client *api.Client, dryRun bool, as seen) (api.PlanReply, error) {
+				return client.Rebuild(ctx, args[0], api.RebuildRequest{Server: args[1], From: from, Reason: o.reason, DryRun: dryRun, Epoch: as.epoch})
+			})
+		},
+	}
+	o.flags(cmd)
+	o.wait = rebuildWait
+	cmd.Flags().Lookup("wait").DefValue = rebuildWait.String()
+	cmd.Flags().StringVar(&from, "from", "", "the `server` to copy; the least useful healthy one unless given")
+	return c.remote(cmd)
+}
+
+// rebuildWait is how long a rebuild is followed unless --wait says otherwise.
+const rebuildWait = time.Hour
+
+// productsAndServers completes a product's name, then its servers'.
+func (c *cli) productsAndServers(cmd *cobra.Command, args []string, to string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return c.products(cmd, args, to)
+	}
+	client, err := c.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	client.Patience = 0
+	status, err := client.Status(cmd.Context(), false)
+	if err != nil || choose(&status, args) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, s := range status.Products[0].Servers {
+		names = append(names, s.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
