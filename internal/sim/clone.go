@@ -62,6 +62,8 @@ func (c *cloning) copy() {
 	case !d.up() || d.boot != c.donorBoot || w.isCut(d.node(), s.node()) || w.isCut(s.node(), d.node()):
 		c.fail("error 3862: the donor is away")
 		w.note("clone failed", s.id, d.id, b2i(c.dropped))
+	case s.disk.stuck:
+		c.later(time.Second)
 	case d.hollow:
 		c.fail("error 3862: the donor has no data")
 	case !c.dropped:

@@ -31,7 +31,7 @@ func (s *server) stickDisk() {
 // freeDisk lets everything go on that hung.
 func (s *server) freeDisk() {
 	d := &s.disk
-	if !d.stuck {
+	if !d.stuck || s.doomed {
 		return
 	}
 	s.w.note("disk is free", s.id, 0, 0)

@@ -135,9 +135,7 @@ func (w *World) committed(c journal.Command, err error) {
 			w.oracle.promotedAt = w.now
 		}
 	}
-	if c.Accept != nil || c.Done != nil || c.Abort != nil || c.Supersede != nil {
-		w.oracle.changes++
-	}
+	w.countChange(c)
 	switch {
 	case c.Accept != nil:
 		w.stats.Plans++
@@ -160,6 +158,16 @@ func (w *World) committed(c journal.Command, err error) {
 		}
 	}
 	w.checkAckers()
+}
+
+// countChange counts the changes of plans, but for those of rebuilds that nothing can come of.
+func (w *World) countChange(c journal.Command) {
+	switch open := w.product().Open; {
+	case c.Accept == nil && c.Done == nil && c.Abort == nil && c.Supersede == nil:
+	case w.mended && w.store.away && ((open != nil && open.Plan.Kind == promote.Rebuild) || c.Abort != nil):
+	default:
+		w.oracle.changes++
+	}
 }
 
 // checkStanding: a server that just came in holds nothing that the master will never have.

@@ -37,7 +37,14 @@ func Run(seed uint64, opts Options) Result {
 	sc.name += " / " + w.policyName
 	defer w.stop()
 	sc.play(w)
-	w.finish(sc)
+	if opts.Mode == Liveness {
+		if w.failure == "" {
+			w.breakForEver(sc)
+			w.requireProgress()
+		}
+	} else {
+		w.finish(sc)
+	}
 	w.stats.Events, w.stats.Simulated = w.ran, w.now
 	r := Result{Seed: seed, Scenario: sc.name, Failure: w.failure, Hash: w.hash, Stats: w.stats}
 	if w.text != nil {
@@ -121,7 +128,7 @@ func (w *World) settles() time.Duration {
 
 // tidyUp is what people do in the end: they end maintenance, and ask for rebuilds.
 func (w *World) tidyUp() {
-	if w.now-w.tidied < 2*time.Second || w.product().Open != nil {
+	if w.now-w.tidied < 20*time.Second || w.product().Open != nil {
 		return
 	}
 	w.tidied = w.now

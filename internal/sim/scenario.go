@@ -81,11 +81,20 @@ func (sc *scenario) mend(w *World) {
 	w.mended = true
 	w.cut, w.ambushes = [nodes]uint32{}, nil
 	w.deliverKept()
+	sc.heal(w)
+}
+
+// heal is mend for everything but the network.
+func (sc *scenario) heal(w *World) {
 	w.store.away, w.store.losesReplies = false, false
 	for _, s := range w.servers {
+		s.denied, s.slowWire = false, 0
+		if s.doomed {
+			continue
+		}
 		s.thaw()
 		s.start()
-		s.denied, s.gone, s.slowWire = false, false, 0
+		s.gone = false
 		s.freeDisk()
 		if l := s.link; l != nil && l.sqlErr != "" {
 			l.sqlErr, l.sqlOn = "", true

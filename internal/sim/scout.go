@@ -19,6 +19,7 @@ type scout struct {
 	alive    bool
 	paused   bool // stopped like SIGSTOP, or stuck
 	pausedAt time.Duration
+	doomed   bool // what is wrong with it stays wrong
 	// diskHangs keeps it from writing its log: raft goes on without it.
 	diskHangs      bool
 	skew, nextSkew time.Duration // of its clock, and of that which its next mind is told
@@ -74,7 +75,7 @@ func (x *scout) run(do func()) {
 }
 
 func (x *scout) start() {
-	if x.alive {
+	if x.alive || x.doomed {
 		return
 	}
 	x.alive, x.paused = true, false
@@ -119,7 +120,7 @@ func (x *scout) pause() {
 }
 
 func (x *scout) unpause() {
-	if !x.alive || !x.paused {
+	if !x.alive || !x.paused || x.doomed {
 		return
 	}
 	x.w.note("watcher goes on", x.id, 0, 0)

@@ -19,6 +19,8 @@ var (
 	firstSeed = flag.Uint64("first", 1, "the first seed of TestSeeds")
 	seedCount = flag.Int("seeds", seedsByDefault(), "how many seeds TestSeeds plays")
 	broken    = flag.String("break", "", "a protection to leave out")
+	mode      = flag.String("mode", string(Safety), "what TestSeeds is about: safety or liveness")
+	policyOf  = flag.String("policy", "", "the policy of TestSeeds, instead of those that the seed draws")
 	faultList = flag.String("faults", "", "the faults of TestSeeds, joined by \" + \", instead of those that the seed draws")
 )
 
@@ -45,7 +47,7 @@ func TestSeeds(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for seed := next.Add(1) - 1; seed < last; seed = next.Add(1) - 1 {
-				r := Run(seed, Options{Break: *broken, Scenario: *faultList, Encoded: seed%16 == 0, Trace: testing.Verbose() && *seedCount == 1})
+				r := Run(seed, Options{Mode: Mode(*mode), Policy: *policyOf, Break: *broken, Scenario: *faultList, Encoded: seed%16 == 0, Trace: testing.Verbose() && *seedCount == 1})
 				mu.Lock()
 				total.add(r.Stats)
 				if r.Failure != "" {
@@ -66,9 +68,9 @@ func TestSeeds(t *testing.T) {
 	for _, r := range failed {
 		t.Errorf("seed %d (%s): %s\n\tto replay: go test ./internal/sim -run TestSeeds -first=%d -seeds=1 -v", r.Seed, r.Scenario, r.Failure, r.Seed)
 	}
-	t.Logf("%d seeds in %s: %.0f a second; %s simulated, %d events, %d acknowledged writes, %d plans, %d promotions, %d elections",
+	t.Logf("%d seeds in %s: %.0f a second; %s simulated, %d events, %d acknowledged writes, %d plans, %d promotions, %d elections, %d worlds wait for somebody",
 		*seedCount, time.Since(start).Round(time.Millisecond), float64(*seedCount)/time.Since(start).Seconds(),
-		total.Simulated.Round(time.Second), total.Events, total.Acked, total.Plans, total.Promotions, total.Elections)
+		total.Simulated.Round(time.Second), total.Events, total.Acked, total.Plans, total.Promotions, total.Elections, total.Waits)
 }
 
 func (s *Stats) add(o Stats) {
@@ -79,6 +81,7 @@ func (s *Stats) add(o Stats) {
 	s.Promotions += o.Promotions
 	s.Plans += o.Plans
 	s.Elections += o.Elections
+	s.Waits += o.Waits
 	s.Simulated += o.Simulated
 }
 

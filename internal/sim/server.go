@@ -16,6 +16,8 @@ type server struct {
 
 	alive  bool
 	frozen bool
+	// doomed means that what is wrong with it stays wrong, certain that this shows at once.
+	doomed, certain bool
 	// gone means that not even the kernel of its host answers.
 	gone bool
 	// denied means that the probe account is refused.
@@ -139,7 +141,7 @@ func (s *server) kill(host bool) {
 
 // start boots the process: closed, semi-sync off, replication on.
 func (s *server) start() {
-	if s.alive {
+	if s.alive || s.doomed {
 		return
 	}
 	s.w.note("start", s.id, 0, 0)
@@ -165,7 +167,7 @@ func (s *server) freeze() {
 }
 
 func (s *server) thaw() {
-	if !s.alive || !s.frozen {
+	if !s.alive || !s.frozen || s.doomed {
 		return
 	}
 	s.w.note("thaw", s.id, 0, 0)

@@ -28,6 +28,7 @@ type World struct {
 	clients    []*client
 	writes     []*write
 	mended     bool          // the faults are over
+	doomed     uint32        // the nodes that are broken for ever
 	tidied     time.Duration // when people last looked after things
 	lasting    time.Duration // until when some fault lasts
 	skewed     bool          // the watchers' clocks differ
@@ -68,6 +69,8 @@ type Options struct {
 	Break string
 	// Encoded sends each journal command through its wire format.
 	Encoded bool
+	// Mode is Safety when it is empty.
+	Mode Mode
 	// Policy overrides the one that the seed would choose.
 	Policy string
 	// Scenario overrides the one that the seed would choose.
@@ -81,7 +84,9 @@ type Options struct {
 // Stats counts what happened in a run.
 type Stats struct {
 	Events, Acked, Failed, Unknown, Promotions, Plans, Elections int
-	Simulated                                                    time.Duration
+	// Waits counts the runs that end in waiting for somebody.
+	Waits     int
+	Simulated time.Duration
 }
 
 func newWorld(seed uint64, opts Options) *World {
@@ -111,7 +116,7 @@ func (w *World) isCut(from, to int) bool { return w.cut[from]&(1<<to) != 0 }
 func (w *World) setCut(from, to int, cut bool) {
 	if cut {
 		w.cut[from] |= 1 << to
-	} else {
+	} else if w.doomed&(1<<from|1<<to) == 0 {
 		w.cut[from] &^= 1 << to
 	}
 }
