@@ -15,7 +15,8 @@ import (
 )
 
 // Disk is a file system of its own, made of a sparse file and mounted at Dir, that can be full or stand still. It
-// needs root, loop devices and mkfs.ext4.
+// needs root, loop devices and mkfs.ext4. A sync on it survives the death of every process, not that of the machine:
+// without barriers it costs what it does on a good disk, although there are two file systems below each other.
 type Disk struct {
 	Dir   string
 	image string
@@ -64,7 +65,7 @@ func NewDisk(ctx context.Context, dir string) (*Disk, error) {
 	}
 	for _, command := range [][]string{
 		{"mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-J", "size=16", d.image},
-		{"mount", "-o", "loop", d.image, dir},
+		{"mount", "-o", "loop,noatime,nobarrier", d.image, dir},
 	} {
 		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w: %s", command[0], err, lastLines(string(out), 2)), os.Remove(d.image))

@@ -15,8 +15,12 @@ import (
 	"github.com/failoverd/failoverd/testenv/campaign/check"
 )
 
-// registerPatience bounds the judgement of one register.
-const registerPatience = 2 * time.Second
+const (
+	// registerPatience bounds the judgement of one register.
+	registerPatience = 2 * time.Second
+	// applyAtMost bounds the wait for each replica to execute what the final master has.
+	applyAtMost = 40 * time.Second
+)
 
 // judge holds what the clients were told against the final master and the journal. The load has ended.
 func (r *run) judge(ctx context.Context) error {
@@ -226,7 +230,7 @@ func (r *run) compareReplicas(ctx context.Context, master *testenv.Server, statu
 		if s.Standing != topology.In || server == master {
 			continue
 		}
-		applying, cancel := context.WithTimeout(ctx, 20*time.Second)
+		applying, cancel := context.WithTimeout(ctx, applyAtMost)
 		err := server.AwaitApplied(applying, executed)
 		cancel()
 		if err != nil {

@@ -19,7 +19,7 @@ const (
 	returning   = 20 * time.Second // until every web server writes again in a healthy chain
 	runAtMost   = 8 * time.Minute
 	resting     = 2 * time.Second // for which a state must last to count
-	judgeAtMost = time.Minute
+	judgeAtMost = 2 * time.Minute
 )
 
 // run is one run in the making.
