@@ -171,6 +171,7 @@ func ForReturn(c topology.Case, name, actor, reason string) (*Plan, error) {
 	if p.Up(name) {
 		plan = planRejoin(p, topology.Verdict{Server: name})
 	}
+	plan.Target = name
 	plan.Product, plan.Epoch, plan.Rule, plan.Why, plan.Actor, plan.Commit = chain.Product, chain.Epoch, "operator", reason, actor, len(plan.Steps)
 	return &plan, nil
 }
