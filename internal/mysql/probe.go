@@ -21,6 +21,7 @@ type Probe struct {
 	greeting *greeting     // a handshake that outlived the Ping that began it; guarded by turn
 	turn     chan struct{} // holds one token
 	heart    heart
+	looks    *looks
 }
 
 // NewProbe prepares a probe; it connects when it is first used.
@@ -33,7 +34,7 @@ func NewProbe(cfg Config) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Probe{cfg: cfg, facts: facts, turn: make(chan struct{}, 1), heart: newHeart()}
+	p := &Probe{cfg: cfg, facts: facts, turn: make(chan struct{}, 1), heart: newHeart(), looks: newLooks()}
 	p.turn <- struct{}{}
 	return p, nil
 }
@@ -43,6 +44,7 @@ func (p *Probe) Close() error {
 	<-p.heart.turn
 	p.heart.hangUp()
 	p.heart.turn <- struct{}{}
+	p.looks.end()
 	<-p.turn
 	defer func() { p.turn <- struct{}{} }()
 	p.hangUp()
@@ -80,19 +82,6 @@ func (p *Probe) Ping(ctx context.Context) (topology.Contact, error) {
 	return contactOf(err), fmt.Errorf("ping: %w", err)
 }
 
-// Look gathers the full facts in one round trip, within LookTimeout.
-func (p *Probe) Look(ctx context.Context) (facts topology.Facts, err error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.LookTimeout)
-	defer cancel()
-	conn, err := p.facts.db.Conn(ctx)
-	if err != nil {
-		return facts, failed("look", err)
-	}
-	defer conn.Close()
-	facts, err = lookAt(ctx, conn)
-	return facts, failed("look", err)
-}
-
 // ask sends one ping, on the standing connection or a new one.
 func (p *Probe) ask(ctx context.Context) error {
 	if p.ping == nil {
@@ -107,6 +96,7 @@ func (p *Probe) ask(ctx context.Context) error {
 		return nil
 	}
 	p.hangUp()
+	p.looks.giveUp() // what it waits for will not come either
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
