@@ -8,7 +8,10 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 SEEDS   ?= 10000
 FIRST   ?= 1
+MODE    ?= safety
 RUNS    ?= 10
+SEED    ?= 1
+ONLY    ?=
 
 # The race detector needs a C compiler; without one the tests run all the same, and say so.
 CC_FOUND := $(shell command -v $$($(GO) env CC | cut -d' ' -f1) 2>/dev/null)
@@ -18,7 +21,7 @@ TOOL     := $(GO) tool -modfile=.ci/tools.mod
 # Packages whose tests start MySQL servers run one at a time: together they starve each other.
 REAL := $(GO) list -test -f '{{with .ForTest}}{{.}} {{join $$.Deps " "}}{{end}}' ./... | grep failoverd/testenv | cut -d' ' -f1 | sort -u
 
-.PHONY: help build demo test test-short check sim bench figures lint cover clean
+.PHONY: help build demo test test-short check sim faults mutants bench figures lint cover clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +48,15 @@ check:
 	[ -z "$$unformatted" ] || { echo "not as gofmt would have it:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 
-sim: ## simulate SEEDS=n worlds from seed FIRST=k on, on all cores
-	$(GO) test ./internal/sim -run '^TestSeeds$$' -count=1 -timeout 24h -v -seeds=$(SEEDS) -first=$(FIRST)
+sim: ## simulate SEEDS=n worlds from seed FIRST=k on, on all cores; MODE=liveness breaks something for ever
+	$(GO) test ./internal/sim -run '^TestSeeds$$' -count=1 -timeout 24h -v -seeds=$(SEEDS) -first=$(FIRST) -mode=$(MODE)
+
+faults: RUNS = 60
+faults: build ## RUNS=n faults under load on real servers; ONLY=expression and SEED=n choose, DIR=d keeps and resumes
+	@$(GO) run ./testenv/campaign/faults -runs $(RUNS) -seed $(SEED) -only '$(ONLY)' $(if $(DIR),-dir $(DIR))
+
+mutants: ## plant each deliberate defect and see that something notices; ONLY=expression chooses
+	$(GO) test ./internal/mutants -run '^TestEveryMutantDies$$' -count=1 -timeout 3h -v -hunt -only '$(ONLY)'
 
 bench figures: build ## measure each kind of promotion RUNS=n times and print the figures
 	@$(GO) run ./testenv/stage/figures -runs $(RUNS)

@@ -47,7 +47,7 @@ type product struct {
 	Durability topology.Durability `yaml:"durability"`
 	Ackers     []topology.Seat     `yaml:"ackers"`
 	Acks       *int                `yaml:"acks"` // 0 is given on purpose, and wrong
-	Rebuild    topology.Rebuild    `yaml:"rebuild"`
+	Rebuild    topology.RebuildMode `yaml:"rebuild"`
 	// The durations are read as text: the YAML package loses the place of a
 	// text unmarshaler's error.
 	DeadAfter     string            `yaml:"deadAfter"`

@@ -51,6 +51,10 @@ type Config struct {
 	Timeout time.Duration
 	// LookTimeout bounds Look, 1 s when zero.
 	LookTimeout time.Duration
+	// CloneDataRate and CloneNetworkRate bound what Clone reads at its donor and what
+	// goes over the network, MiB/s; 0 is no bound.
+	CloneDataRate    int
+	CloneNetworkRate int
 }
 
 // connectTimeout bounds the TCP connect; the handshake has the call's deadline.

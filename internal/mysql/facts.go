@@ -33,7 +33,8 @@ var factsStatement = fmt.Sprintf(factsSQL, "'"+strings.Join(settingNames, "','")
 // even connected: longer than any policy.
 const never = 24 * time.Hour
 
-// lookAt gathers the facts of one server in one round trip.
+// lookAt gathers the facts of one server in one round trip, and one more for the
+// latest clone where the plugin is installed.
 func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 	var (
 		f                             topology.Facts
@@ -45,11 +46,12 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 		port, ioErrorNo, sqlErrorNo   sql.NullInt64
 		autoPosition                  sql.NullBool
 		heartbeatSeconds              sql.NullFloat64
+		disabledEvents                []byte
 	)
 	err := conn.QueryRowContext(ctx, factsStatement).Scan(
 		&f.UUID, &f.Version, &f.ServerID, &f.ReadOnly, &f.SuperReadOnly, &f.Offline, &executed, &purged, &settings, &status,
 		&host, &port, &sourceUUID, &io, &applier, &heartbeatAge, &queuedAge, &received, &autoPosition, &heartbeatSeconds,
-		&ioErrorNo, &ioError, &sqlErrorNo, &sqlError)
+		&ioErrorNo, &ioError, &sqlErrorNo, &sqlError, &f.AsleepEvents, &disabledEvents)
 	if err != nil {
 		return f, err
 	}
@@ -74,6 +76,16 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 	f.Source.Waiting, _ = strconv.Atoi(semiSync["rpl_semi_sync_source_wait_sessions"])
 	f.Source.Acks, _ = strconv.Atoi(f.Settings["rpl_semi_sync_source_wait_for_replica_count"])
 	f.ReplicaSemiSync = f.Settings["rpl_semi_sync_replica_enabled"] == "ON"
+	if disabledEvents != nil {
+		if err := json.Unmarshal(disabledEvents, &f.DisabledEvents); err != nil {
+			return f, fmt.Errorf("disabled events: %w", err)
+		}
+	}
+	if _, installed := f.Settings["clone_valid_donor_list"]; installed {
+		if f.Clone, err = lookAtClone(ctx, conn, f.Executed); err != nil {
+			return f, err
+		}
+	}
 	if !host.Valid || host.String == "" {
 		return f, nil
 	}
@@ -88,6 +100,9 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 		SQLError:     replicationError(sqlErrorNo.Int64, sqlError.String),
 	}
 	link.Silence = topology.Duration(silence(link.IO, heartbeatAge, queuedAge))
+	if f.Clone != nil && f.Clone.Emptied {
+		received.String = "" // still shown, but of no use without the data it belongs to
+	}
 	if link.Received, err = topology.ParseGTIDSet(received.String); err != nil {
 		return f, fmt.Errorf("received set: %w", err)
 	}

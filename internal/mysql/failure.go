@@ -23,9 +23,6 @@ const (
 	errNoSuchThread         = 1094
 	errTableDenied          = 1142
 	errNoSuchTable          = 1146
-	errReadOnly             = 1290
-	errTooManyClones        = 3634
-	errNotSupervised        = 3707
 	errCannotCreateThread   = 1135
 	errUnknownVariable      = 1193
 	errTooManyUserConns     = 1203
@@ -33,6 +30,8 @@ const (
 	errReplicaNotConfigured = 1200
 	errLockWait             = 1205
 	errReadOnly             = 1290
+	errTooManyClones        = 3634
+	errNotSupervised        = 3707
 )
 
 // serverNumber is the error number that the server itself gave, 0 when it gave none.

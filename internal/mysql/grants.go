@@ -24,12 +24,14 @@ func Grants(c Credentials) []string {
 		out = append(out, "CREATE USER IF NOT EXISTS "+grantee(a)+" IDENTIFIED BY "+quote(a.Password))
 	}
 	for _, a := range []Account{c.Probe, c.Control} {
-		for _, table := range replicationTables {
-			out = append(out, "GRANT SELECT ON performance_schema."+table+" TO "+grantee(a))
-		}
+		// Not by table: those of clone cannot be granted where its plugin is missing (error
+		// 1146, which would stop a replica that the statement came to).
+		out = append(out, "GRANT SELECT ON performance_schema.* TO "+grantee(a))
 	}
 	return append(out,
-		"GRANT "+strings.Join(controlPrivileges, ", ")+" ON *.* TO "+grantee(c.Control),
+		"GRANT "+strings.Join(probePrivileges, ", ")+" ON *.* TO "+grantee(c.Probe),
+		"GRANT "+strings.Join(controlPrivileges[:len(controlPrivileges)-len(definerPrivileges)], ", ")+" ON *.* TO "+grantee(c.Control),
+		"GRANT "+strings.Join(definerPrivileges, ", ")+" ON *.* TO "+grantee(c.Control),
 		"GRANT "+strings.Join(replicationPrivileges, ", ")+" ON *.* TO "+grantee(c.Replication.Account))
 }
 
@@ -60,6 +62,9 @@ func missingGrants(lines []string, global, tables []string) []string {
 				tableHeld[on] = true
 			}
 		}
+	}
+	if held["SET_USER_ID"] { // as it was before 8.2
+		held["SET_ANY_DEFINER"], held["ALLOW_NONEXISTENT_DEFINER"] = true, true
 	}
 	all := held["ALL PRIVILEGES"]
 	var missing []string

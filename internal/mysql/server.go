@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/promote"
@@ -16,6 +17,9 @@ import (
 type Server struct {
 	cfg      Config
 	sessions *sessions
+	closing  chan struct{} // closed by Close
+	close    sync.Once
+	clones   sync.WaitGroup
 }
 
 var _ promote.Server = (*Server)(nil)
@@ -30,11 +34,15 @@ func Open(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, sessions: pool}, nil
+	return &Server{cfg: cfg, sessions: pool, closing: make(chan struct{})}, nil
 }
 
-// Close ends the server's sessions.
-func (s *Server) Close() error { return s.sessions.db.Close() }
+// Close ends the server's sessions. A clone goes on.
+func (s *Server) Close() error {
+	s.close.Do(func() { close(s.closing) })
+	s.clones.Wait()
+	return s.sessions.db.Close()
+}
 
 // Look implements promote.Server.
 func (s *Server) Look(ctx context.Context) (facts topology.Facts, err error) {
@@ -215,18 +223,13 @@ func (s *Server) Nudge(ctx context.Context) error { return s.exec(ctx, "nudge", 
 const (
 	mendSourcePlugin  = "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'"
 	mendReplicaPlugin = "INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'"
+	mendClonePlugin   = "INSTALL PLUGIN clone SONAME 'mysql_clone.so'"
 )
 
-// Clone implements promote.Server.
-func (s *Server) Clone(context.Context, topology.Server) error {
-	return errors.New("clone: not there yet")
-}
-
-// WakeEvents implements promote.Server.
-func (s *Server) WakeEvents(context.Context) (int, error) { return 0, nil }
-
 // KillOlderSessions implements promote.Server. It returns when the sessions are
-// gone, and ErrNotYet when one is still ending after the bound.
+// gone, and ErrNotYet when one is still ending after the bound. A session that
+// copies another server's data is spared: what it was to do it has done, and
+// without it the server would be empty.
 func (s *Server) KillOlderSessions(ctx context.Context) error {
 	return s.change(ctx, "kill older sessions", s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
 		for poll := time.Millisecond; ; poll = min(2*poll, 100*time.Millisecond) {

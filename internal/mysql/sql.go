@@ -197,7 +197,7 @@ ORDER BY FIELD(p.STAGE, 'DROP DATA', 'FILE COPY', 'PAGE COPY', 'REDO COPY', 'FIL
 	// the status was SLAVESIDE_DISABLED before 8.2. Privilege: EVENT, without which
 	// there are no rows.
 	asleepSQL = `SELECT EVENT_SCHEMA, EVENT_NAME, DEFINER FROM information_schema.EVENTS
- WHERE STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR <> @@GLOBAL.server_id ORDER BY 1, 2`
+ WHERE STATUS LIKE '%SIDE\_DISABLED' AND ORIGINATOR <> @@GLOBAL.server_id ORDER BY 1, 2`
 
 	// alterEventSQL keeps everything of an event but its status, and makes this server
 	// its originator. Without the clause the account would become its definer. A
@@ -260,12 +260,21 @@ var (
 		"replication_connection_configuration", "replication_connection_status", "replication_applier_status",
 		"replication_applier_status_by_coordinator", "replication_applier_status_by_worker",
 	}
+	// probePrivileges: without EVENT an account sees no events, so nobody could tell
+	// which of them a dead master's people had disabled.
+	probePrivileges = []string{"EVENT"}
 	// controlPrivileges: RELOAD is for RESET REPLICA and the nudge, CONNECTION_ADMIN
-	// for offline mode and for staying connected while it is on.
-	controlPrivileges = []string{"RELOAD", "REPLICATION_SLAVE_ADMIN", "SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN"}
+	// for offline mode and for staying connected while it is on. EVENT to
+	// SYSTEM_USER are for events of all definers, root's too; they give away
+	// nothing that REPLICATION_SLAVE_ADMIN, with which a server can be made the
+	// replica of any other, has not. REFERENCES shows the names of columns.
+	controlPrivileges = append([]string{"RELOAD", "REPLICATION_SLAVE_ADMIN", "SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN",
+		"CLONE_ADMIN", "EVENT", "SYSTEM_USER", "REFERENCES"}, definerPrivileges...)
+	// definerPrivileges do not exist before 8.2, which has SET_USER_ID instead.
+	definerPrivileges = []string{"SET_ANY_DEFINER", "ALLOW_NONEXISTENT_DEFINER"}
 	// persistOnlyPrivileges let "doctor --fix" set what counts from the next start; no
 	// need of failoverd's otherwise.
 	persistOnlyPrivileges = []string{"SYSTEM_VARIABLES_ADMIN", "PERSIST_RO_VARIABLES_ADMIN"}
-	// replicationPrivileges let a replica read the binary log.
-	replicationPrivileges = []string{"REPLICATION SLAVE"}
+	// replicationPrivileges let a replica read the binary log, and clone its source.
+	replicationPrivileges = []string{"REPLICATION SLAVE", "BACKUP_ADMIN"}
 )

@@ -70,7 +70,8 @@ type Step struct {
 	Server string `json:"server,omitempty"`
 	// Source is the other end, for caught-up, following and armed.
 	Source string `json:"source,omitempty"`
-	// Others are servers for which the goal is tried but not needed; for ackers, the new set.
+	// Others are servers for which the goal is tried but not needed; for ackers, the new
+	// set; for awake, the events that stay disabled.
 	Others []string `json:"others,omitempty"`
 	// Floor is the set that the server must hold when the step is done.
 	Floor topology.GTIDSet `json:"floor,omitzero"`

@@ -142,7 +142,7 @@ func awake(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n, err := server.WakeEvents(ctx)
+	n, err := server.WakeEvents(ctx, s.step.Others)
 	if err != nil || n == 0 {
 		return "", err
 	}

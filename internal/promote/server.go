@@ -57,8 +57,11 @@ type Server interface {
 	// held is lost.
 	Clone(ctx context.Context, donor topology.Server) error
 	// WakeEvents lets the scheduled events run that were asleep because they came
-	// by replication, and returns how many. The replicas follow by replication.
-	WakeEvents(ctx context.Context) (int, error)
+	// by replication, and returns how many. Those named in leave, as schema.name, were
+	// disabled by a person: they become DISABLED here instead. The replicas learn of
+	// both by replication, and keep all of them asleep. ErrNotYet when some are left
+	// after the bound.
+	WakeEvents(ctx context.Context, leave []string) (int, error)
 	// KillOlderSessions ends every other session of failoverd's control account,
 	// so that no statement of an earlier leader takes effect later.
 	KillOlderSessions(ctx context.Context) error
