@@ -58,6 +58,7 @@ type sighter struct {
 	missedSince time.Time // when the first unanswered ping was sent, zero while it answers
 	facts       *topology.Facts
 	factsAt     time.Time
+	lookedAt    time.Time // when the latest look began, or ended without any facts
 	pinging     time.Time // when the ping under way was sent, zero between pings
 	waitedSince time.Time // the first of the looks in a row that saw the same commits wait, zero when the latest did not
 	showsLag    bool      // there are heartbeats in the chain, which a replica shows its lag by
@@ -125,7 +126,7 @@ func (s *sighter) once(ctx context.Context, asked bool) {
 	case s.missedSince.IsZero():
 		s.missedSince = sent
 	}
-	due := contact == topology.Answered && (asked || was != contact || time.Since(s.factsAt) >= s.lookEvery())
+	due := contact == topology.Answered && (asked || was != contact || time.Since(s.lookedAt) >= s.lookEvery())
 	s.mu.Unlock()
 	if due {
 		s.look(ctx)
@@ -158,8 +159,10 @@ func (s *sighter) look(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lookedAt = at
 	if err != nil {
-		s.err = err.Error() // the ping answered: alive, but nothing new is known of it
+		s.lookedAt = time.Now() // one that hangs holds up the pings: not each of them
+		s.err = err.Error()     // the ping answered: alive, but nothing new is known of it
 		return
 	}
 	switch {

@@ -19,7 +19,9 @@ type fakeProbe struct {
 	mu      sync.Mutex
 	contact topology.Contact
 	facts   topology.Facts
+	pinged  int
 	looks   int
+	hangs   bool // looks do
 	closed  bool
 	// beats are the heartbeats that were sent; each is answered by a receive from
 	// answers, if there is any.
@@ -75,6 +77,7 @@ func (f *fakeProbe) Lag(context.Context) (time.Duration, error) { return 70 * ti
 func (f *fakeProbe) Ping(ctx context.Context) (topology.Contact, error) {
 	f.mu.Lock()
 	contact := f.contact
+	f.pinged++
 	f.mu.Unlock()
 	switch contact {
 	case topology.Answered:
@@ -85,11 +88,16 @@ func (f *fakeProbe) Ping(ctx context.Context) (topology.Contact, error) {
 	return contact, errors.New(string(contact))
 }
 
-func (f *fakeProbe) Look(context.Context) (topology.Facts, error) {
+func (f *fakeProbe) Look(ctx context.Context) (topology.Facts, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.looks++
-	return f.facts, nil
+	facts, hangs := f.facts, f.hangs
+	f.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return facts, ctx.Err()
+	}
+	return facts, nil
 }
 
 func (f *fakeProbe) Close() error {
@@ -170,5 +178,25 @@ func TestAFreshLookIsOfNowAndNeverWaitsForTheDead(t *testing.T) {
 		asked := time.Now()
 		s.ask(t.Context())
 		assert.Zero(t, time.Since(asked))
+	})
+}
+
+// A replica whose relay log cannot be written answers pings and no looks.
+func TestALookThatHangsHoldsUpFewPings(t *testing.T) {
+	watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, _ func() int) {
+		time.Sleep(2 * time.Second)
+		probe.mu.Lock()
+		probe.hangs, probe.pinged, probe.looks = true, 0, 0
+		probe.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		got := s.sighting()
+		assert.Equal(t, topology.Answered, got.Contact)
+		assert.Zero(t, got.Unanswered)
+		assert.Greater(t, got.FactsAge.Std(), 8*time.Second)
+		probe.mu.Lock()
+		defer probe.mu.Unlock()
+		assert.GreaterOrEqual(t, probe.pinged, 2*probe.looks)
+		assert.InDelta(t, 5, probe.looks, 1)
 	})
 }
