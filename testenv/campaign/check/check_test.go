@@ -146,6 +146,12 @@ func TestAFlawedRegisterIsFoundAndNamed(t *testing.T) {
 	}
 }
 
+func TestASwapMustHappenWhenItCan(t *testing.T) {
+	refused := operation(2, Swap, 11, 200, 210)
+	refused.Expected, refused.Swapped = 7, false
+	assert.Equal(t, []string{"k"}, JudgeRegisters([]Operation{operation(1, Put, 7, 0, 5), refused}, time.Minute).Violated)
+}
+
 // Many unknown writes that overlap everything cannot be judged: that is said, and takes no longer than allowed.
 func TestAHopelessHistoryIsUndecided(t *testing.T) {
 	var history []Operation

@@ -26,6 +26,7 @@ func run() int {
 	flag.StringVar(&o.Dir, "dir", "", "where results and logs go, and runs that are done are found; by default a directory of the seed's in the temporary one")
 	flag.BoolVar(&o.Long, "long", false, "give faults their full length")
 	flag.BoolVar(&o.Quick, "quick", false, "only faults that are over in a few seconds")
+	flag.BoolVar(&o.Plain, "plain", false, "do without network namespaces and disks, as without root")
 	only := flag.String("only", "", "a regular `expression` for the faults' names")
 	shard := flag.String("shard", "", "`K/N` does the Kth of N parts of the runs")
 	list := flag.Bool("list", false, "print the faults and do nothing")
