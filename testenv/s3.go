@@ -3,6 +3,8 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -63,7 +65,8 @@ func (s *S3) listen(ctx context.Context, addr string) error {
 	}
 	s.addr = listener.Addr().String()
 	s.Endpoint = "http://" + s.addr
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 30 * time.Second}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0)} // it complains of replies that are lost on purpose
 	ended := make(chan struct{})
 	s.server, s.ended = server, ended
 	go func() {
