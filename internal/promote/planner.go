@@ -85,6 +85,9 @@ func planMend(p *topology.Picture, v topology.Verdict) Plan {
 }
 
 func planRejoin(p *topology.Picture, v topology.Verdict) Plan {
+	if s, _ := p.Chain.Server(v.Server); s.Standing == topology.Maintenance {
+		return planReturn(v.Server)
+	}
 	return Plan{Kind: Rejoin, Steps: []Step{
 		{Goal: Following, Server: v.Server, Source: p.SourceFor(v.Server).Name},
 		{Goal: Standing, Server: v.Server, Standing: topology.In},

@@ -157,9 +157,15 @@ func ForMaintenance(c topology.Case, name, actor, reason string, until time.Time
 	return &Plan{Product: chain.Product, Kind: Maintain, Epoch: chain.Epoch, Rule: "operator", Why: why, Actor: actor, Target: name, Steps: steps, Commit: len(steps)}, nil
 }
 
+// planReturn ends a maintenance. The rules then look at the server like at any
+// other that was away: it comes back by proof, or is quarantined.
+func planReturn(name string) Plan {
+	return Plan{Kind: Maintain, Target: name, Steps: []Step{{Goal: Standing, Server: name, Standing: topology.Out, Why: "its maintenance is over"}}}
+}
+
 // ForReturn plans the end of a server's maintenance: it comes back by proof.
 func ForReturn(c topology.Case, name, actor, reason string) (*Plan, error) {
-	p, chain := c.Digest(), c.Chain
+	chain := c.Chain
 	server, known := chain.Server(name)
 	switch {
 	case !known:
@@ -167,11 +173,7 @@ func ForReturn(c topology.Case, name, actor, reason string) (*Plan, error) {
 	case server.Standing != topology.Maintenance:
 		return nil, Refusal{[]string{fmt.Sprintf("%s is not in maintenance, it is %s", name, server.Standing)}}
 	}
-	plan := Plan{Kind: Maintain, Steps: []Step{{Goal: Standing, Server: name, Standing: topology.Out, Why: "its maintenance is over"}}}
-	if p.Up(name) {
-		plan = planRejoin(p, topology.Verdict{Server: name})
-	}
-	plan.Target = name
+	plan := planReturn(name)
 	plan.Product, plan.Epoch, plan.Rule, plan.Why, plan.Actor, plan.Commit = chain.Product, chain.Epoch, "operator", reason, actor, len(plan.Steps)
 	return &plan, nil
 }
