@@ -95,7 +95,8 @@ func (b *Backend) See(product string, views ...topology.View) {
 
 // Step ends the next step of a product's open plan, which took ms milliseconds.
 func (b *Backend) Step(product string, text string, ms int64) {
-	open := b.State().Products[product].Open
+	p, _ := b.Product(product)
+	open := p.Open
 	b.mu.Lock()
 	b.Clock = b.Clock.Add(time.Duration(ms) * time.Millisecond)
 	b.mu.Unlock()
@@ -105,7 +106,10 @@ func (b *Backend) Step(product string, text string, ms int64) {
 
 // Finish ends every step that is left of a product's open plan.
 func (b *Backend) Finish(product string) {
-	for n := int64(1); b.State().Products[product].Open != nil; n++ {
+	for n := int64(1); ; n++ {
+		if p, _ := b.Product(product); p.Open == nil {
+			return
+		}
 		b.Step(product, "", n)
 	}
 }
@@ -118,6 +122,19 @@ func (b *Backend) State() *journal.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.state.Clone()
+}
+
+// Product is a private copy of one product, false when there is none.
+func (b *Backend) Product(name string) (journal.Product, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.state.Products[name]
+	if !ok {
+		return journal.Product{}, false
+	}
+	alone := journal.New() // to copy all 50 for each of 50 takes long
+	alone.Products[name] = p
+	return *alone.Clone().Products[name], true
 }
 
 // Changed implements api.Backend.
@@ -141,7 +158,7 @@ func (b *Backend) Watchers() []api.Watcher { return b.Members }
 
 // Live implements api.Backend.
 func (b *Backend) Live(_ context.Context, product string, _ bool) (api.Live, error) {
-	p, ok := b.State().Products[product]
+	p, ok := b.Product(product)
 	if !ok {
 		return api.Live{}, fmt.Errorf("product %s: %w", product, api.ErrNotFound)
 	}
