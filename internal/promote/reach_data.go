@@ -147,7 +147,13 @@ func feed(ctx context.Context, s site, target Server, name string) (string, erro
 	}
 	if old, known := s.chain.Server(s.plan.From); known && slices.Contains(s.step.Ackers, name) && theirs.Link != nil &&
 		theirs.Link.IO != topology.Off && theirs.Link.SourceAddr == old.Addr() {
-		return "", fmt.Errorf("it receives from %s", s.plan.From) // more may come after we looked
+		// It restarted since it was stopped; more may come after a look.
+		if err := survivor.StopReceiver(ctx); err != nil {
+			return "", err
+		}
+		if theirs, err = survivor.Look(ctx); err != nil {
+			return "", err
+		}
 	}
 	ours, err := target.Look(ctx)
 	if err != nil {
