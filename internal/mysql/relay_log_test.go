@@ -3,6 +3,9 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 
 	"github.com/failoverd/failoverd/internal/promote/servertest"
 	"github.com/failoverd/failoverd/internal/topology"
+	"github.com/failoverd/failoverd/testenv"
 )
 
 // The master and both ackers are killed while the ackers have received and not
@@ -62,5 +66,62 @@ func TestRelayLogRecoveryLosesAcknowledgedWrites(t *testing.T) {
 	facts, visible := held(w.B)
 	assert.Equal(t, writes, visible, "OFF keeps what was received: %s", facts.Link.Received)
 	facts, visible = held(w.C)
-	assert.Zero(t, visible, "ON throws it away, so MySQL might as well drop the requirement: received %s, executed %s", facts.Link.Received, facts.Executed)
+	assert.Zero(t, visible, "ON threw away what it had acknowledged: received %s, executed %s", facts.Link.Received, facts.Executed)
+}
+
+// An acker is killed in the midst of receiving large transactions, with the master.
+// With relay_log_recovery OFF it comes back with every one that it acknowledged, and
+// with none in part.
+func TestAKilledAckerKeepsWholeTransactionsAlone(t *testing.T) {
+	for round := range 3 {
+		w, ctx := world(t), t.Context()
+		app, err := realServers.chain.Open(testenv.Clients, "a", testenv.Accounts.App, testenv.Database)
+		require.NoError(t, err)
+		const writers, rows = 4, 300
+		acked := make([][]int, writers)
+		enough := make(chan struct{})
+		var began atomic.Int64
+		var all sync.WaitGroup
+		for writer := range writers {
+			all.Go(func() {
+				for n := 0; ; n++ {
+					var values []string
+					for row := range rows {
+						values = append(values, fmt.Sprintf("('%d-%d-%d-%s')", writer, n, row, strings.Repeat("x", 80)))
+					}
+					if _, err := app.ExecContext(ctx, "INSERT INTO facts VALUES "+strings.Join(values, ",")); err != nil {
+						return // the master is gone
+					}
+					acked[writer] = append(acked[writer], n)
+					if began.Add(1) == int64(20*(round+1)) {
+						close(enough)
+					}
+				}
+			})
+		}
+		<-enough
+		w.B.Kill()
+		w.A.Kill()
+		all.Wait()
+		require.NoError(t, app.Close())
+		w.B.Start()
+		require.Eventually(t, func() bool {
+			facts, err := w.B.Server().Look(ctx)
+			return err == nil && facts.Link.SQL == topology.On && facts.Link.Received.Minus(facts.Executed).Empty()
+		}, 30*time.Second, 10*time.Millisecond)
+		whole := 0
+		for writer := range writers {
+			for n := range len(acked[writer]) + 1 {
+				var found int
+				require.NoError(t, realServers.chain.Server("b").DB().QueryRowContext(ctx, "SELECT COUNT(*) FROM shop.facts WHERE v LIKE ?", fmt.Sprintf("%d-%d-%%", writer, n)).Scan(&found))
+				if n < len(acked[writer]) {
+					assert.Equal(t, rows, found, "transaction %d of %d was acknowledged", n, writer)
+					whole++
+				} else {
+					assert.Contains(t, []int{0, rows}, found, "the last was not acknowledged")
+				}
+			}
+		}
+		t.Logf("%d acknowledged transactions are there", whole)
+	}
 }
