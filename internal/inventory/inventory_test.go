@@ -47,6 +47,7 @@ func TestWhatIsPrintedIsWhatWasRead(t *testing.T) {
     servers:
       - {name: "on", host: 10.0.0.1, port: 3306, seat: master}
       - {name: "2", host: 10.0.0.2, port: 3306, seat: candidate}
+      - {name: c, host: 10.0.0.3, port: 3306, seat: slave}
 `, "products: {}\n"} {
 		chains, err := Parse("x", []byte(text))
 		require.NoError(t, err)
