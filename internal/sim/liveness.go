@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
@@ -109,6 +110,10 @@ func (w *World) requireProgress() {
 		}
 		if w.now-still < stillFor {
 			if w.now-began > bound+time.Minute {
+				if w.mustWait() != "" && w.namesTheDoomed() { // and tries in vain what it can
+					w.stats.Waits++
+					return
+				}
 				w.fail("still busy after %s: %s", w.now-began, w.state())
 			}
 			continue
@@ -123,6 +128,10 @@ func (w *World) requireProgress() {
 			return
 		}
 		if w.now-began > bound {
+			if w.mustWait() != "" && w.namesTheDoomed() {
+				w.stats.Waits++
+				return
+			}
 			_, why := w.getsOn()
 			if must := w.mustWait(); must != "" {
 				why = fmt.Sprintf("it has to wait (%s) and does not say for whom", must)
@@ -149,7 +158,7 @@ func (w *World) state() string {
 // getsOn says whether the chain has a master that works, and nothing is left to do.
 func (w *World) getsOn() (bool, string) {
 	p := w.product()
-	if p.Open != nil {
+	if open := p.Open; open != nil && !(open.Plan.Kind == promote.Rebuild && w.byName(open.Plan.Target).doomed) {
 		return false, "a plan is open"
 	}
 	master := w.byName(p.Chain.Master())
@@ -219,6 +228,10 @@ func (w *World) mustWait() string {
 		return ""
 	}
 	heirs, ackers, witnesses := 0, 0, 0
+	stuckHeir := false
+	for _, s := range chain.Servers {
+		stuckHeir = stuckHeir || (s.Seat != topology.Dump && s.Standing == topology.In && w.byName(s.Name).disk.stuck)
+	}
 	held := vec{}
 	for _, s := range chain.Servers {
 		if !in(s) {
@@ -240,6 +253,8 @@ func (w *World) mustWait() string {
 		}
 	}
 	switch {
+	case stuckHeir:
+		return "the heir answers, and its disk hangs"
 	case heirs == 0:
 		return "there is nobody to promote"
 	case witnesses == 0:
@@ -265,6 +280,9 @@ func (w *World) namesTheDoomed() bool {
 		return false
 	}
 	status := x.mind.Status()
+	if s, _ := w.product().Chain.Server(status.Verdict.Server); w.store.away && s.Standing == topology.Quarantined {
+		return true // its rebuild waits for the store
+	}
 	for _, s := range w.servers {
 		if name := s.info.Name; s.doomed && (status.Verdict.Server == name || named(status.Verdict.Why, name) || named(status.Waiting, name)) {
 			return true

@@ -66,10 +66,10 @@ func (w *World) failOver() {
 	})
 }
 
-// rebuild asks for the rebuild of whatever is in quarantine.
+// rebuild asks for the rebuild of what is in quarantine and answers.
 func (w *World) rebuild() {
 	for _, s := range w.product().Chain.Servers {
-		if s.Standing == topology.Quarantined {
+		if s.Standing == topology.Quarantined && w.byName(s.Name).up() {
 			w.operate("rebuild", func(c topology.Case) (*promote.Plan, error) {
 				return promote.ForRebuild(c, s.Name, "", "operator", "test")
 			})

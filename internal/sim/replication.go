@@ -140,10 +140,12 @@ func (l *link) established() {
 	held := s.executed.union(l.received)
 	if !held.contains(src.purged) {
 		l.ioOn, l.ioErr = false, "error 13114: the source purged the required binary logs"
+		s.w.explain("%s cannot follow %s: %s", s.info.Name, src.info.Name, l.ioErr)
 		return
 	}
 	if held[src.id] > src.logged[src.id] {
 		l.ioOn, l.ioErr = false, "error 13114: the replica has more transactions of the source's UUID than the source"
+		s.w.explain("%s cannot follow %s: %s", s.info.Name, src.info.Name, l.ioErr)
 		return
 	}
 	for _, other := range src.conns { // a zombie dump thread of the same replica ends

@@ -239,7 +239,6 @@ func (w *World) fail(format string, args ...any) {
 func (w *World) chain() topology.Chain {
 	policy, place := w.policy()
 	chain := topology.Chain{Product: Product, Policy: policy, Mode: topology.Auto, Epoch: 1}
-	chain.Policy.Rebuild = topology.RebuildAsk // until Clone is modelled
 	for i, seat := range []topology.Seat{topology.Master, topology.Candidate, topology.Slave, topology.Dump} {
 		info := topology.Server{
 			Name: string(rune('a' + i)), Host: "10.0.0." + string(rune('1'+i)), Port: 3306, Zone: place[i],
