@@ -2,6 +2,7 @@ package promote
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/failoverd/failoverd/internal/topology"
@@ -122,14 +123,14 @@ func names(chain topology.Chain) string {
 	return strings.Join(out, ", ")
 }
 
-func union(set []string, name string) []string {
+func union(set []string, names ...string) []string {
 	out := append([]string(nil), set...)
-	for _, s := range out {
-		if s == name {
-			return out
+	for _, name := range names {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
-	return append(out, name)
+	return out
 }
 
 func orNone(text string) string {

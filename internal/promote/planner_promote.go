@@ -186,7 +186,10 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 	candidate, _ := after.At(topology.Candidate)
 	for _, s := range after.Servers { // whoever else is attached and armed, in quarantine or not
 		facts, _ := p.Facts(s.Name)
-		if s.Name != candidate.Name && facts != nil && facts.ReplicaSemiSync && follows(p, s.Name, master) {
+		switch {
+		case s.Name == candidate.Name || s.Name == master || s.Name == p.Chain.Master():
+		case facts == nil && (s.Standing == topology.In || s.Standing == topology.Maintenance) && p.Chain.SourceOf(s.Name) == master,
+			facts != nil && facts.ReplicaSemiSync && follows(p, s.Name, master):
 			ackers = append(ackers, s.Name)
 		}
 	}
@@ -195,10 +198,10 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 		next = "" // it is the one that failed, or hands over
 	}
 	if next != "" && candidate.Standing == topology.In && p.Up(next) && !lags(p, after, next) {
-		return append(ackers, next), next, !follows(p, next, master)
+		return union(ackers, next), next, !follows(p, next, master)
 	}
 	if facts, _ := p.Facts(next); next != "" && (facts == nil && p.Chain.SourceOf(next) == master || follows(p, next, master)) {
-		ackers = append(ackers, next) // silent, and perhaps armed
+		ackers = union(ackers, next) // silent, and perhaps armed
 	}
 	if dump, ok := after.At(topology.Dump); ok && dump.Standing == topology.In && p.Up(dump.Name) && !lags(p, after, dump.Name) {
 		return union(ackers, dump.Name), dump.Name, true

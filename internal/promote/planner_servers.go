@@ -35,25 +35,25 @@ func reform(p *topology.Picture, change topology.AckerChange) []Step {
 	if change.Acks > need {
 		steps = append(steps, Step{Goal: Acks, Server: master, Need: change.Acks})
 	}
-	if len(change.Drop) > 0 || change.Acks > need {
-		for _, name := range change.Drop {
-			if !slices.Contains(change.Gone, name) {
-				steps = append(steps, Step{Goal: Disarmed, Server: name})
-			}
-		}
-		// What was acknowledged by fewer, or by those that leave, must be at the others too.
-		after := change.Set(chain.Ackers)
-		for _, name := range p.Whole(after) {
-			steps = append(steps, Step{Goal: Received, Server: name, Source: master})
-		}
-		for _, name := range change.Grow {
-			if !slices.Contains(p.Whole(after), name) {
-				steps = append(steps, Step{Goal: Received, Server: name, Source: master})
-			}
-		}
-		steps = append(steps, Step{Goal: Ackers, Others: after, Need: change.Acks})
+	if len(change.Drop) == 0 && change.Acks <= need {
+		return steps
 	}
-	return steps
+	after := change.Set(chain.Ackers)
+	var got []Step
+	for _, name := range union(p.Whole(after), change.Grow...) {
+		got = append(got, Step{Goal: Received, Server: name, Source: master})
+	}
+	if len(change.Drop) > len(change.Gone) {
+		steps = append(steps, got...) // those who stay must be well before another is switched off
+	}
+	for _, name := range change.Drop {
+		if !slices.Contains(change.Gone, name) {
+			steps = append(steps, Step{Goal: Disarmed, Server: name})
+		}
+	}
+	// What was acknowledged by fewer, or by those that leave, must be at the others too.
+	steps = append(steps, got...)
+	return append(steps, Step{Goal: Ackers, Others: after, Need: change.Acks})
 }
 
 // ForRaise plans that the named slave and the candidate change places, without
@@ -139,6 +139,9 @@ func ForMaintenance(c topology.Case, name, actor, reason string, until time.Time
 			return nil, Refusal{[]string{fmt.Sprintf("%s acknowledges for %s and nobody can take over: every write would wait", name, chain.Master())}}
 		}
 		steps = reform(p, change)
+	}
+	if !slices.ContainsFunc(steps, func(s Step) bool { return s.Goal == Disarmed && s.Server == name }) && p.Up(name) {
+		steps = append(steps, Step{Goal: Disarmed, Server: name}) // it may be armed ahead
 	}
 	steps = append(steps, leave)
 	after := chain

@@ -79,21 +79,26 @@ func follow(ctx context.Context, server Server, facts topology.Facts, mayAck boo
 }
 
 // prove compares the server's executed set with the master's, asked afterwards.
+// In a failover that is the target: the old master is dead.
 func prove(ctx context.Context, s site, server Server) error {
 	facts, err := server.Look(ctx)
 	if err != nil {
 		return err
 	}
-	_, master, err := s.named(s.chain.Master())
+	judge := s.chain.Master()
+	if s.plan.Kind == Failover {
+		judge = s.plan.Target // it has been fed with all that will be the chain's
+	}
+	_, master, err := s.named(judge)
 	if err != nil {
 		return err
 	}
 	truth, err := master.Look(ctx)
 	if err != nil {
-		return fmt.Errorf("asking master %s for proof: %w", s.chain.Master(), err)
+		return fmt.Errorf("asking master %s for proof: %w", judge, err)
 	}
 	if extra := facts.Executed.Minus(truth.Executed).WithoutServer(truth.UUID); !extra.Empty() {
-		return fmt.Errorf("%s holds %d transactions that master %s never had: %s: %w", s.step.Server, extra.Count(), s.chain.Master(), extra, ErrErrant)
+		return fmt.Errorf("%s holds %d transactions that master %s never had: %s: %w", s.step.Server, extra.Count(), judge, extra, ErrErrant)
 	}
 	return nil
 }

@@ -56,6 +56,19 @@ func (p *Picture) receives(s *seen) bool {
 	return s.up() && s.facts != nil && s.facts.Link != nil && s.facts.Link.IO == On && s.facts.Link.SourceAddr == p.master.Addr() && !p.behind(s)
 }
 
+// keepsUp says that the server holds all that the master had when one of the
+// watchers looked last: one whose disk hangs answers, and lacks more and more of it.
+func (p *Picture) keepsUp(s *seen) bool {
+	held := s.facts.Held()
+	for _, v := range p.fresh {
+		m := v.Sightings[p.master.Name]
+		if m.Facts != nil && (p.Settled == 0 || m.FactsAge+v.Age < p.Settled) && held.Contains(m.Facts.Executed) {
+			return true
+		}
+	}
+	return false
+}
+
 // proven says that an acker's process is dead, by two witnesses: a majority is
 // refused by its host, and the master counts no semi-sync replica that is not
 // one of the others. The right to acknowledge does not survive a restart, so it
@@ -143,7 +156,10 @@ func (p *Picture) tidy() AckerChange {
 func (p *Picture) whole(set, arming []string) int {
 	n := 0
 	for _, name := range set {
-		if s := p.seen[name]; s != nil && s.server.Standing == In && p.receives(s) && (s.facts.ReplicaSemiSync || slices.Contains(arming, name)) {
+		s := p.seen[name]
+		switch {
+		case s == nil || s.server.Standing != In || !p.receives(s):
+		case slices.Contains(arming, name), s.facts.ReplicaSemiSync && p.keepsUp(s):
 			n++
 		}
 	}
