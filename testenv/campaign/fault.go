@@ -65,6 +65,8 @@ type Fault struct {
 	Needs Needs
 	// Patience bounds the way back to health, 90 s when zero.
 	Patience time.Duration
+	// Returning bounds the time until everybody writes again in a healthy chain, 20 s when zero.
+	Returning time.Duration
 	// Workloads are those that make sense, all when nil.
 	Workloads []Workload
 	// Quick faults are over within a few seconds and do not damage the deployment.
@@ -106,6 +108,9 @@ func Faults() []Fault {
 	for i := range out {
 		if out[i].Patience == 0 {
 			out[i].Patience = 90 * time.Second
+		}
+		if out[i].Returning == 0 {
+			out[i].Returning = 20 * time.Second
 		}
 	}
 	return out

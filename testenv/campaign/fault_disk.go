@@ -15,7 +15,7 @@ const slowSync = 300 * time.Millisecond
 func diskFaults() []Fault {
 	disks := Needs{Disks: true}
 	// mysqld that found its disk full looks again after a minute ("How MySQL Handles a Full Disk").
-	const looksAgain = 150 * time.Second
+	const looksAgain = 75 * time.Second
 	onSeat := func(seat topology.Seat, do func(*testenv.Disk) error) func(context.Context, *Scene) error {
 		return func(_ context.Context, s *Scene) error { return do(s.Server(seat).Disk) }
 	}
@@ -26,8 +26,8 @@ func diskFaults() []Fault {
 	stall := func(d *testenv.Disk) error { return d.Freeze() }
 	slow := func(d *testenv.Disk) error { d.Slow(slowSync); return nil }
 	return []Fault{
-		{Name: "disk-full-master", What: "the master's disk is full for 20 s", Promotions: atMostOne, Hold: 20 * time.Second, Needs: disks, Patience: looksAgain, Begin: onSeat(topology.Master, fill)},
-		{Name: "disk-full-candidate", What: "the candidate's disk is full for 20 s", Promotions: none, Hold: 20 * time.Second, Needs: disks, Patience: looksAgain, Begin: onSeat(topology.Candidate, fill)},
+		{Name: "disk-full-master", What: "the master's disk is full for 20 s", Promotions: atMostOne, Hold: 20 * time.Second, Needs: disks, Patience: 2 * looksAgain, Returning: looksAgain, Begin: onSeat(topology.Master, fill)},
+		{Name: "disk-full-candidate", What: "the candidate's disk is full for 20 s", Promotions: none, Hold: 20 * time.Second, Needs: disks, Patience: 2 * looksAgain, Returning: looksAgain, Begin: onSeat(topology.Candidate, fill)},
 		{Name: "disk-full-leader", What: "the leading watcher's disk is full for 15 s", Promotions: none, Hold: 15 * time.Second, Needs: disks, Begin: onLeader(fill)},
 		{Name: "disk-stalled-master", What: "nothing can be written to the master's disk for 20 s", Promotions: atMostOne, Hold: 20 * time.Second, Needs: disks, Begin: onSeat(topology.Master, stall)},
 		{Name: "disk-stalled-candidate", What: "nothing can be written to the candidate's disk for 20 s", Promotions: none, Hold: 20 * time.Second, Needs: disks, Begin: onSeat(topology.Candidate, stall)},

@@ -14,7 +14,7 @@ import (
 
 // perRegister is how many operations a register sees before the next one takes its place, so that each history stays
 // short enough to be judged.
-const perRegister = 40
+const perRegister = 100
 
 // register is the row that all users work on at the moment.
 type register struct {
@@ -41,6 +41,15 @@ func (r *register) turn() (key string, value int64, first bool) {
 	}
 	r.used++
 	return key, r.values, false
+}
+
+// unused takes a turn back that came to nothing: else a register would hardly outlive its master.
+func (r *register) unused(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if key == fmt.Sprintf("r%d", r.number) {
+		r.used--
+	}
 }
 
 // ready says that the row is there, or that another has to be tried.
@@ -98,6 +107,9 @@ func (l *load) registerUser(w *web, r *register, user int, chance *rand.Rand) fu
 		o.Known, o.Outcome = time.Now(), outcomeOf(err)
 		if errors.As(err, new(notCommitted)) {
 			o.Outcome = check.Failed
+		}
+		if o.Outcome == check.Failed && !errors.Is(err, sql.ErrNoRows) {
+			r.unused(key)
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()

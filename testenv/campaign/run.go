@@ -16,7 +16,6 @@ import (
 const (
 	steady      = 2 * time.Second  // of load before the fault and after health
 	promoting   = 60 * time.Second // until a promotion that the fault awaits
-	returning   = 20 * time.Second // until every web server writes again in a healthy chain
 	runAtMost   = 8 * time.Minute
 	resting     = 2 * time.Second // for which a state must last to count
 	judgeAtMost = 2 * time.Minute
@@ -189,7 +188,7 @@ func (r *run) settle(ctx context.Context) error {
 // awaitWrites returns when every web server had a write acknowledged that it sent from now on.
 func (r *run) awaitWrites(ctx context.Context) error {
 	now := time.Now()
-	return poll(ctx, returning, func(context.Context) error {
+	return poll(ctx, r.Fault.Returning, func(context.Context) error {
 		acked := r.load.ackedSince(now)
 		for _, w := range r.webs {
 			if acked[w.name] == 0 {

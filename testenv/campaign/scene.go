@@ -61,7 +61,7 @@ func newScene(ctx context.Context, s *stage.Stage, seed *rand.Rand) (*Scene, err
 			return nil, fmt.Errorf("nobody sits in the seat of the %s", seat)
 		}
 	}
-	entries, err := s.Client.History(ctx, s.Product, 1)
+	entries, err := latest(ctx, s, 1)
 	if err == nil && len(entries) > 0 {
 		scene.since = entries[len(entries)-1].ID
 	}
@@ -126,10 +126,33 @@ func (s *Scene) kill(victims ...interface{ Kill() }) {
 	}
 }
 
-// history are the entries since the run began, oldest first.
+// history are the entries since the run began, oldest first, of the watcher that knows most: one that is cut off
+// tells what it knew.
 func (s *Scene) history(ctx context.Context) ([]journal.Entry, error) {
-	entries, err := s.Client.History(ctx, s.Product, 200)
+	entries, err := latest(ctx, s.Stage, 200)
 	return slices.DeleteFunc(entries, func(e journal.Entry) bool { return e.ID <= s.since }), err
+}
+
+// latest are the n latest entries that any watcher knows of. The error is of all watchers.
+func latest(ctx context.Context, s *stage.Stage, n int) ([]journal.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	answers, errs := make([][]journal.Entry, len(s.Watchers)), make([]error, len(s.Watchers))
+	var all sync.WaitGroup
+	for i, w := range s.Watchers {
+		all.Go(func() { answers[i], errs[i] = w.Client.History(ctx, s.Product, n) })
+	}
+	all.Wait()
+	var best []journal.Entry
+	for _, entries := range answers {
+		if len(best) == 0 || len(entries) > 0 && entries[len(entries)-1].ID > best[len(best)-1].ID {
+			best = entries
+		}
+	}
+	if slices.Contains(errs, nil) {
+		return best, nil
+	}
+	return nil, errors.Join(errs...)
 }
 
 // promotions are the finished ones since the run began.

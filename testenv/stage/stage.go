@@ -71,6 +71,8 @@ type Watcher struct {
 	*testenv.Program
 	API  string // base URL
 	Raft string // host:port
+	// Client asks this watcher alone.
+	Client *api.Client
 	// Disk holds its data, nil unless Options.Disks.
 	Disk *testenv.Disk
 
@@ -234,6 +236,12 @@ func (s *Stage) startWatchers(ctx context.Context) error {
 	}
 	if s.Client, err = api.NewClient(endpoints, operator); err != nil {
 		return err
+	}
+	for _, w := range s.Watchers {
+		if w.Client, err = api.NewClient([]string{w.API}, operator); err != nil {
+			return err
+		}
+		w.Client.Patience = 0
 	}
 	s.Flags = []string{"--endpoints", strings.Join(endpoints, ","), "--ca", s.path("ca.pem"), "--cert", s.path("operator.pem"), "--key", s.path("operator.key")}
 	return await(ctx, "a leading watcher", 20*time.Second, func(ctx context.Context) error {
