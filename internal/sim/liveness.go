@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
@@ -158,7 +157,7 @@ func (w *World) state() string {
 // getsOn says whether the chain has a master that works, and nothing is left to do.
 func (w *World) getsOn() (bool, string) {
 	p := w.product()
-	if open := p.Open; open != nil && !(open.Plan.Kind == promote.Rebuild && w.byName(open.Plan.Target).doomed) {
+	if p.Open != nil && !w.inVain(&p.Open.Plan) {
 		return false, "a plan is open"
 	}
 	master := w.byName(p.Chain.Master())
@@ -176,11 +175,21 @@ func (w *World) getsOn() (bool, string) {
 		}
 	}
 	for _, s := range p.Chain.Servers {
-		if s.Standing != topology.In && !w.byName(s.Name).doomed && !w.store.away && p.Chain.Policy.Rebuild != topology.RebuildNever {
+		if s.Standing != topology.In && !w.byName(s.Name).doomed && !w.store.away && !w.copiesForEver() && p.Chain.Policy.Rebuild != topology.RebuildNever {
 			return false, fmt.Sprintf("%s is %s: %s", s.Name, s.Standing, s.Why)
 		}
 	}
 	return true, "the master acknowledges nothing"
+}
+
+// copiesForEver says that a broken server hangs in its rebuild: they come one at a time.
+func (w *World) copiesForEver() bool {
+	for _, s := range w.servers {
+		if s.doomed && s.clone != nil && s.clone.state == topology.CloneInProgress {
+			return true
+		}
+	}
+	return false
 }
 
 // checkOn is checkEnd for what is not broken.

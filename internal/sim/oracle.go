@@ -21,7 +21,8 @@ type oracle struct {
 	// promotedAt is when the latest promotion was recorded, 0 unless that was a failover.
 	promotedAt  time.Duration
 	epoch       uint64
-	quarantines bool // a server was quarantined
+	vain        uint64 // the latest plan that nothing can come of
+	quarantines bool   // a server was quarantined
 	// harmless says that nothing in the run is a reason to promote.
 	harmless bool
 }
@@ -160,14 +161,32 @@ func (w *World) committed(c journal.Command, err error) {
 	w.checkAckers()
 }
 
-// countChange counts the changes of plans, but for those of rebuilds that nothing can come of.
+// countChange counts the changes of plans, but for those that nothing can come of.
 func (w *World) countChange(c journal.Command) {
-	switch open := w.product().Open; {
+	switch {
 	case c.Accept == nil && c.Done == nil && c.Abort == nil && c.Supersede == nil:
-	case w.mended && w.store.away && ((open != nil && open.Plan.Kind == promote.Rebuild) || c.Abort != nil):
+	case c.Accept != nil && w.inVain(c.Accept):
+		w.oracle.vain = w.raft.state.Plans
+	case c.Accept == nil && w.oracle.vain == w.raft.state.Plans:
 	default:
 		w.oracle.changes++
 	}
+}
+
+// inVain says that a repair is about what stays broken.
+func (w *World) inVain(plan *promote.Plan) bool {
+	if !w.mended || plan.Kind.Promotes() {
+		return false
+	}
+	if w.store.away && plan.Kind == promote.Rebuild {
+		return true
+	}
+	for _, s := range plan.Steps {
+		if server := w.byName(s.Server); server != nil && server.doomed {
+			return true
+		}
+	}
+	return false
 }
 
 // checkStanding: a server that just came in holds nothing that the master will never have.
