@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -129,7 +130,12 @@ func (x *Examination) account(ctx context.Context, c Credentials, name string, a
 	}
 	var mend []string
 	for _, m := range missing {
-		mend = append(mend, "GRANT "+m+" TO "+grantee(a))
+		if strings.HasPrefix(m, "SELECT ON performance_schema.") {
+			m = "SELECT ON performance_schema.*" // as Grants has it
+		}
+		if grant := "GRANT " + m + " TO " + grantee(a); !slices.Contains(mend, grant) {
+			mend = append(mend, grant)
+		}
 	}
 	x.add(Finding{name, x.Server.Name, Fail, "lacks " + strings.Join(missing, ", "), why, strings.Join(mend, "; ")})
 	return len(missing) == 0
