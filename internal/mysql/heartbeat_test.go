@@ -126,8 +126,7 @@ func TestHeartbeatsTellAHangingMasterFromARefusingOne(t *testing.T) {
 	})
 	t.Run("a frozen one does not answer, a killed one neither", func(t *testing.T) {
 		w.A.Freeze()
-		answered, _ := beat(t, p, 300*time.Millisecond)
-		assert.False(t, answered)
+		require.Eventually(t, func() bool { answered, _ := beat(t, p, 300*time.Millisecond); return !answered }, 5*time.Second, time.Millisecond)
 		w.A.Thaw()
 		require.Eventually(t, func() bool { answered, err := beat(t, p, 5*time.Second); return answered && err == nil }, 10*time.Second, 10*time.Millisecond)
 		w.A.Kill()
