@@ -88,7 +88,7 @@ func wantsAPerson(e Explanation) bool {
 func failoverNotes(live topology.Case, plan promote.Plan) []string {
 	var notes []string
 	if may, why := live.Chain.MayAct(live.Now); !may {
-		notes = append(notes, "failoverd does not act by itself, this does: "+why)
+		notes = append(notes, "only this is done: no repair after it, so that its commits wait when nobody acknowledges: "+why)
 	}
 	if p := live.Digest(); p.Up(plan.From) {
 		notes = append(notes, fmt.Sprintf("%s answers (%s): its clients are cut off", plan.From, p.Contacts(plan.From)))

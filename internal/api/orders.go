@@ -271,12 +271,14 @@ func awayNotes(live topology.Case, plan promote.Plan) []string {
 
 // backNotes say how a server comes back.
 func backNotes(live topology.Case, plan promote.Plan) []string {
-	for _, step := range plan.Steps {
-		if step.Goal == promote.Standing && step.Standing == topology.Out {
-			return []string{fmt.Sprintf("%s does not answer (%s): it comes back by itself once it does", step.Server, live.Digest().Contacts(step.Server))}
-		}
+	p := live.Digest()
+	switch may, why := live.Chain.MayAct(live.Now); {
+	case !p.Up(plan.Target):
+		return []string{fmt.Sprintf("%s does not answer (%s): it comes back by itself once it does", plan.Target, p.Contacts(plan.Target))}
+	case !may:
+		return []string{fmt.Sprintf("%s is not let in by itself: %s", plan.Target, why)}
 	}
-	return nil
+	return []string{plan.Target + " comes back once it has shown that it holds nothing foreign; else it is quarantined"}
 }
 
 // rebuildNotes say what becomes of the server's data.

@@ -52,9 +52,10 @@ func TestMaintenance(t *testing.T) {
 	_, text := request(t, "GET", url+"/metrics", "")
 	assert.Contains(t, text, `failoverd_server_in_maintenance{product="shop",seat="slave",server="db3"} 1`)
 
-	into[api.PlanReply](t, "POST", path, `{"server":"db3","end":true}`)
+	back := into[api.PlanReply](t, "POST", path, `{"server":"db3","end":true}`)
+	assert.Contains(t, back.Notes, "db3 comes back once it has shown that it holds nothing foreign; else it is quarantined")
 	db3, _ = chainOf(b).Server("db3")
-	assert.Equal(t, topology.In, db3.Standing)
+	assert.Equal(t, topology.Out, db3.Standing, "the rules let it in")
 	assert.Zero(t, db3.Until)
 }
 
