@@ -312,6 +312,27 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+func TestACopyUnderWayIsNoWaiting(t *testing.T) {
+	step := fmt.Errorf("cloned db1 with db4: %w", fmt.Errorf("db1 copies from 10.0.0.4:3306, FILE COPY 34%%: %w", promote.ErrUnderway))
+	assert.Equal(t, "cloned db1 with db4: db1 copies from 10.0.0.4:3306, FILE COPY 34%", waitingText(step.Error()))
+	assert.Equal(t, "waiting: drained db2: connection refused", waitingText("drained db2: connection refused"))
+}
+
+// What is asked must be seen, on the terminal too when the output is for a program.
+func TestTheLossIsShownBeforeTheQuestionWhateverTheFormat(t *testing.T) {
+	s := newShell(t)
+	bothLost(s)
+	s.terminal, s.in, s.backend.Runs = true, "shop\n", true
+	code, out, errs := s.run("failover shop --accept-data-loss --reason fire -o json")
+	require.Equal(t, exitDone, code, errs)
+	assert.Less(t, strings.Index(errs, "at least 3 transactions"), strings.Index(errs, "Type shop to go ahead"))
+	assert.Contains(t, errs, "at least 3 transactions")
+	var state api.PlanState
+	require.NoError(t, json.Unmarshal([]byte(out), &state))
+	require.NotNil(t, state.Outcome.Loss)
+	assert.EqualValues(t, 3, state.Outcome.Loss.Known.Count())
+}
+
 func TestNoWatcherAnswers(t *testing.T) {
 	s := newShell(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -221,7 +221,8 @@ func (c *cli) sayProduct(p api.Product, brake api.Brake) {
 		c.say(p.Name+": ", fmt.Sprintf("paused by %s (%s) %s", p.Pause.Actor, p.Pause.Reason, untilText(p.Pause.Until, "it is resumed")))
 	}
 	for _, s := range p.Servers {
-		if text := standingText(p.Name, s.Server); text != "" {
+		said := s.Name == p.Verdict.Server && p.Verdict.Action != topology.None
+		if text := standingText(p.Name, s.Server); text != "" && (!said || s.Standing == topology.Maintenance) {
 			c.say(p.Name+": ", s.Name+": "+text)
 		}
 	}
