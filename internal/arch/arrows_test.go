@@ -17,9 +17,10 @@ var arrows = map[string][]string{
 	"journal":  {"topology", "promote"},
 	"object":   {},
 	"publish":  {"object"},
+	"errant":   {"topology", "object"},
 	"follow":   {"publish", "object"},
 	// The adapters. Each knows the interfaces that it fits and nothing of its siblings.
-	"mysql":   {"topology", "promote"},
+	"mysql":   {"topology", "promote", "errant"},
 	"s3":      {"object"},
 	"cluster": {"pki"},
 
@@ -86,6 +87,7 @@ var homes = map[string][]string{
 	"github.com/aws/":                     {"internal/s3", "testenv"},
 	"github.com/go-sql-driver/":           {"internal/mysql", "testenv", "testenv/stage", "testenv/campaign", "cmd/failoverd"},
 	"database/sql":                        {"internal/mysql", "testenv", "testenv/stage", "testenv/campaign", "cmd/failoverd"},
+	"github.com/go-mysql-org/":            {"internal/mysql", "internal/errant"},
 	"github.com/hashicorp/raft":           {"internal/cluster"},
 	"go.etcd.io/bbolt":                    {"internal/cluster"},
 	"github.com/prometheus/client_golang": {"internal/api"},
