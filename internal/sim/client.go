@@ -15,13 +15,14 @@ const (
 
 // write is one insert of a row that nobody else inserts.
 type write struct {
-	w       *World
-	id      int32
-	t       txn // once it is in a binary log
-	server  *server
-	over    bool // nobody waits for it any more
-	outcome Outcome
-	told    func(Outcome)
+	w        *World
+	id       int32
+	t        txn // once it is in a binary log
+	server   *server
+	over     bool // nobody waits for it any more
+	outcome  Outcome
+	promised bool // its acknowledgement was failoverd's promise
+	told     func(Outcome)
 }
 
 // end tells the client, once.

@@ -75,9 +75,9 @@ func (c *cloning) copy() {
 	default:
 		w.note("cloned", s.id, d.id, 0)
 		c.state = topology.CloneCompleted
-		executed, link, awake := d.executed, d.link, d.awake
+		executed, link := d.executed, d.link
 		s.kill(false)
-		s.install(executed, awake)
+		s.install(d)
 		if link != nil {
 			s.link = newLink(s, link.source)
 			s.link.base, s.link.received = executed, executed
@@ -87,10 +87,10 @@ func (c *cloning) copy() {
 }
 
 // install replaces all data by a copy.
-func (s *server) install(executed vec, awake bool) {
+func (s *server) install(d *server) {
 	s.hollow = false
 	s.binlog, s.waiting, s.link = nil, nil, nil
-	s.logged, s.executed, s.purged = executed, executed, executed
-	s.awake = awake
+	s.logged, s.executed, s.purged = d.executed, d.executed, d.executed
+	s.data, s.awake = d.data.of(d.executed), d.awake
 	s.w.saved[s.id] = topology.GTIDSet{} // it is of the data that was there
 }

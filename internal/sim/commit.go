@@ -50,6 +50,7 @@ func (s *server) commit(write *write) {
 func (s *server) log(t txn, write *write) {
 	s.binlog = append(s.binlog, t)
 	s.logged.add(t)
+	s.data.add(t)
 	s.waiting = append(s.waiting, commit{t, len(s.binlog), write})
 	if t.write == wakesEvents {
 		s.awake = t.origin == int8(s.id) // the replicas have it as asleep
@@ -96,7 +97,7 @@ func (s *server) finish(pos int) {
 		case c.write == nil:
 			resume = true
 		case !c.write.over:
-			s.w.acknowledged(s, c.t)
+			c.write.promised = s.w.acknowledged(s, c.t)
 			c.write.end(Acked)
 		}
 	}

@@ -199,6 +199,7 @@ func (w *World) checkOn() {
 	if !master.executed.contains(w.oracle.acked) {
 		w.fail("acknowledged writes are lost: master %s has %v of %v", master.info.Name, master.executed, w.oracle.acked)
 	}
+	w.checkData(master)
 	d := w.doc(w.raft.state.Head)
 	if !d.shows(p.Chain) {
 		w.fail("the published document shows %v, not the chain", d)

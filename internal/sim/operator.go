@@ -66,16 +66,19 @@ func (w *World) failOver() {
 	})
 }
 
-// rebuild asks for the rebuild of what is in quarantine and answers.
+// rebuild asks for the rebuild of something that is in quarantine and answers.
 func (w *World) rebuild() {
+	var names []string
 	for _, s := range w.product().Chain.Servers {
 		if s.Standing == topology.Quarantined && w.byName(s.Name).up() {
-			w.operate("rebuild", func(c topology.Case) (*promote.Plan, error) {
-				return promote.ForRebuild(c, s.Name, "", "operator", "test")
-			})
-			return
+			names = append(names, s.Name)
 		}
 	}
+	if len(names) == 0 {
+		return
+	}
+	name := names[w.rng.IntN(len(names))]
+	w.operate("rebuild", func(c topology.Case) (*promote.Plan, error) { return promote.ForRebuild(c, name, "", "operator", "test") })
 }
 
 // askAnything is one of the things that operators ask for.

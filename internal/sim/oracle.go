@@ -29,21 +29,20 @@ type oracle struct {
 
 func (w *World) product() *journal.Product { return w.raft.state.Products[Product] }
 
-// acknowledged is called when a server tells a client that its commit is safe.
-func (w *World) acknowledged(s *server, t txn) {
+// acknowledged is called when a server tells a client that its commit is safe. It
+// returns whether that is a promise that failoverd has to keep.
+func (w *World) acknowledged(s *server, t txn) bool {
 	w.note("acked", s.id, int(t.origin), int(t.n))
-	if s.byHand || w.raft == nil {
-		return // a person opened it: that is nobody's promise
+	if s.byHand || w.raft == nil || !w.protected() {
+		return false // a person opened it, or loss is accepted
 	}
 	o := &w.oracle
-	if !w.protected() {
-		return
-	}
 	o.acked.add(t)
 	w.checkCopies(s, t)
 	if m := o.master; m != nil && m != s && !m.executed.has(t) {
 		w.fail("%s acknowledged %s:%d after %s was opened, which does not have it", s.info.Name, uuids[t.origin][:2], t.n, m.info.Name)
 	}
+	return true
 }
 
 // protected says whether the policy promises that acknowledged writes survive.

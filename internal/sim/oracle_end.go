@@ -56,6 +56,7 @@ func (w *World) checkEnd() {
 	if !master.executed.contains(w.oracle.acked) {
 		w.fail("acknowledged writes are lost: master %s has %v of %v", master.info.Name, master.executed, w.oracle.acked)
 	}
+	w.checkData(master)
 	for _, x := range w.writes {
 		if x.outcome == Refused && x.t.n > 0 {
 			w.fail("write %d was refused and is there as %s:%d", x.id, uuids[x.t.origin][:2], x.t.n)
@@ -95,3 +96,5 @@ func (w *World) wakes() bool {
 	}
 	return false
 }
+
+func inRotation(s topology.Server) bool { return s.Standing == topology.In }

@@ -30,6 +30,7 @@ type server struct {
 	binlog   []txn
 	logged   vec
 	executed vec
+	data     data
 	waiting  []commit // the last of binlog
 
 	closed       bool // super_read_only
