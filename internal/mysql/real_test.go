@@ -11,6 +11,7 @@ import (
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -155,6 +156,37 @@ func (n *realNode) Freeze()                { require.NoError(n.t, n.mysqld.Freez
 func (n *realNode) Thaw()                  { require.NoError(n.t, n.mysqld.Thaw()) }
 func (n *realNode) StopApplier() {
 	require.NoError(n.t, n.mysqld.Exec(n.t.Context(), "STOP REPLICA SQL_THREAD"))
+}
+
+// Clones implements servertest.Cloner.
+func (n *realNode) Clones() {}
+
+// CreateEvent implements servertest.Scheduler.
+func (n *realNode) CreateEvent(name string, enabled bool) {
+	status := "DISABLE"
+	if enabled {
+		status = "ENABLE"
+	}
+	for _, statement := range []string{
+		"CREATE TABLE IF NOT EXISTS shop.beats (at TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6))",
+		"CREATE EVENT " + name + " ON SCHEDULE EVERY 1 SECOND " + status + " DO INSERT INTO shop.beats () VALUES ()",
+	} {
+		require.NoError(n.t, n.mysqld.Exec(n.t.Context(), statement))
+	}
+	n.t.Cleanup(func() {
+		for _, s := range realServers.chain.Servers {
+			for _, statement := range []string{"SET GLOBAL rpl_semi_sync_source_enabled = OFF", "SET GLOBAL read_only = OFF", "DROP EVENT IF EXISTS " + name} {
+				assert.NoError(n.t, s.Exec(context.Background(), statement))
+			}
+		}
+	})
+}
+
+// EventStatus implements servertest.Scheduler.
+func (n *realNode) EventStatus(name string) (status string) {
+	err := n.mysqld.DB().QueryRowContext(n.t.Context(), "SELECT STATUS FROM information_schema.EVENTS WHERE CONCAT(EVENT_SCHEMA, '.', EVENT_NAME) = ?", name).Scan(&status)
+	require.NoError(n.t, err)
+	return status
 }
 
 func (n *realNode) Visible(value string) bool {

@@ -85,4 +85,8 @@ var facts = []struct {
 	{"goals may be repeated", repeated},
 	{"a dead or frozen server is unreachable", unreachable},
 	{"older sessions are killed and our own go on", olderSessions},
+	{"a clone replaces the data and leaves the server closed", clone},
+	{"a clone without its donor changes nothing", cloneRefused},
+	{"events wake on the new master and sleep on its replicas, disabled ones stay disabled", eventsMove},
+	{"no event runs on a closed server", closedRunsNoEvents},
 }
