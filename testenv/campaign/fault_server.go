@@ -22,7 +22,7 @@ func serverFaults() []Fault {
 		{Name: "freeze-candidate", What: "SIGSTOP of the candidate for 15 s", Promotions: none, Hold: 15 * time.Second, Begin: freezeSeats(topology.Candidate)},
 		{Name: "freeze-slave", What: "SIGSTOP of the slave for 10 s", Promotions: none, Hold: 10 * time.Second, Begin: freezeSeats(topology.Slave)},
 		{Name: "freeze-dump", What: "SIGSTOP of the dump slave for 10 s", Promotions: none, Hold: 10 * time.Second, Begin: freezeSeats(topology.Dump)},
-		{Name: "flapping-master", What: "whoever is master is frozen for 5 s and thawed for 5 s, over and over for a minute, with a hold-down of five",
+		{Name: "flapping-master", What: "whoever is master is frozen for 5 s and thawed for 5 s, over and over for a minute, with a hold-down of four",
 			Promotions: atMostOne, Workloads: []Workload{Writes, Idle}, Begin: flap},
 		{Name: "candidate-sql-stopped", What: "the candidate's SQL thread is stopped, then the master killed", Promotions: one, Awaits: true, Hold: 2 * time.Second, Begin: stopApplier},
 		{Name: "candidate-behind", What: "the candidate's applier is blocked for 30 s, then the master killed, then the block ends", Promotions: one, Awaits: true,
@@ -66,7 +66,7 @@ func freezeSeats(seats ...topology.Seat) func(context.Context, *Scene) error {
 
 // flap freezes the master of each moment, as far as anybody knows who it is.
 func flap(ctx context.Context, s *Scene) error {
-	if err := s.setHoldDown(ctx, "5m"); err != nil {
+	if err := s.setHoldDown(ctx, "4m"); err != nil {
 		return err
 	}
 	s.afterwards(func(ctx context.Context) error { return s.setHoldDown(ctx, holdDown) })

@@ -13,7 +13,7 @@ const holdDown = "3s"
 
 var holdDownLine = regexp.MustCompile(`holdDown: \S+`)
 
-// setHoldDown changes the product's policy, as an operator would.
+// setHoldDown changes the product's policy, as an operator would. The inventory shows no default, which d must not be.
 func (s *Scene) setHoldDown(ctx context.Context, d string) error {
 	reply, err := s.Client.Inventory(ctx)
 	if err != nil {
