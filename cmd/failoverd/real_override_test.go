@@ -121,14 +121,13 @@ func pauseWriting(t *testing.T, s *stage.Stage, do func()) {
 	defer conn.Close()
 	_, err = conn.ExecContext(t.Context(), "FLUSH TABLES WITH READ LOCK")
 	require.NoError(t, err)
-	require.NoError(t, s.Await(t.Context(), "replicas that have it all", func(p api.Product) bool {
-		for _, server := range p.Servers {
-			if server.Lag != nil && *server.Lag > 0 {
-				return false
-			}
-		}
-		return true
-	}))
+	var all string
+	require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT @@global.gtid_executed").Scan(&all))
+	for _, server := range s.Chain.Servers {
+		var late int
+		require.NoError(t, server.DB().QueryRowContext(t.Context(), "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 20)", all).Scan(&late))
+		require.Zero(t, late, server.Name)
+	}
 	do()
 	_, err = conn.ExecContext(t.Context(), "UNLOCK TABLES")
 	require.NoError(t, err)

@@ -248,6 +248,11 @@ func TestADeploymentThroughItsTroubles(t *testing.T) {
 		zombie.SetMaxOpenConns(1)
 		require.NoError(t, zombie.PingContext(t.Context()))
 		require.NoError(t, old.Freeze())
+		require.Eventually(t, func() bool { // on a busy machine its threads stop a moment after the signal
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			return old.DB().PingContext(ctx) != nil
+		}, 5*time.Second, time.Millisecond)
 		acked := make(chan error, 1)
 		go func() { // it is sent before the thaw, and read after it
 			_, err := zombie.ExecContext(t.Context(), "INSERT INTO ledger (id, web, epoch) VALUES ('zombie', 'zombie', 0)")
