@@ -16,7 +16,7 @@ import (
 const (
 	steady      = 2 * time.Second  // of load before the fault and after health
 	promoting   = 60 * time.Second // until a promotion that the fault awaits
-	runAtMost   = 8 * time.Minute
+	runAtMost   = 10 * time.Minute
 	resting     = 2 * time.Second // for which a state must last to count
 	judgeAtMost = 2 * time.Minute
 )
@@ -48,6 +48,7 @@ func do(ctx context.Context, s *stage.Stage, seed uint64, d Draw, long bool, dir
 	}
 	if err != nil {
 		r.breakf("%v", err)
+		r.countUnjudged(ctx)
 	}
 	if r.scene != nil {
 		r.record.Broken = append(r.record.Broken, r.scene.broken...)
@@ -57,7 +58,19 @@ func do(ctx context.Context, s *stage.Stage, seed uint64, d Draw, long bool, dir
 	if err := r.logs.keep(r); err != nil {
 		return r.record, false, err
 	}
-	return r.record, err == nil && r.record.Afterwards == "healthy", nil
+	return r.record, len(r.record.Broken) == 0 && r.record.Afterwards == "healthy", nil
+}
+
+// countUnjudged says of a run that could not be judged at least what the journal does.
+func (r *run) countUnjudged(ctx context.Context) {
+	if r.scene == nil || r.logs.history != nil {
+		return
+	}
+	if history, err := r.scene.history(ctx); err == nil {
+		straighten(history, r.record.At)
+		r.logs.history = history
+		r.countPromotions(history)
+	}
 }
 
 func (r *run) breakf(format string, args ...any) {
@@ -106,7 +119,7 @@ func (r *run) stages(ctx context.Context, s *stage.Stage, long bool) (err error)
 		return err
 	}
 	if err := r.awaitWrites(ctx); err != nil {
-		return fmt.Errorf("%s, but: %w", r.record.Afterwards, err)
+		r.breakf("%s, but: %v", r.record.Afterwards, err)
 	}
 	if err := pause(ctx, steady); err != nil {
 		return err
