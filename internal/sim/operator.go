@@ -78,7 +78,9 @@ func (w *World) rebuild() {
 		return
 	}
 	name := names[w.rng.IntN(len(names))]
-	w.operate("rebuild", func(c topology.Case) (*promote.Plan, error) { return promote.ForRebuild(c, name, "", "operator", "test") })
+	w.operate("rebuild", func(c topology.Case) (*promote.Plan, error) {
+		return promote.ForRebuild(c, name, "", "operator", "test")
+	})
 }
 
 // askAnything is one of the things that operators ask for.
