@@ -66,6 +66,7 @@ log_bin=binlog
 relay_log=relay
 log_replica_updates=ON
 binlog_format=ROW
+binlog_row_metadata=FULL
 super_read_only=ON
 read_only=ON
 sync_relay_log=1

@@ -88,6 +88,7 @@ func merge(chain, wanted topology.Chain) (topology.Chain, error) {
 				server.Seat = known.Seat
 			}
 			server.Standing, server.Why, server.Until, server.UUID = known.Standing, known.Why, known.Until, known.UUID
+			server.Doubt, server.CloneMark = known.Doubt, known.CloneMark
 		}
 		out.Servers = append(out.Servers, server)
 	}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/promote"
@@ -66,7 +67,7 @@ func (s *State) done(index uint64, c Command) error {
 	open.Next++
 	p.Open = &open
 	if !d.Note.Failed {
-		p.effect(step, c.At)
+		p.effect(step, d.Note, c.At)
 	}
 	if open.Finished() {
 		outcome := "done"
@@ -79,9 +80,25 @@ func (s *State) done(index uint64, c Command) error {
 }
 
 // effect is what a finished step changes in the journal's own picture of the chain.
-func (p *Product) effect(step promote.Step, at time.Time) {
+func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 	plan := p.Open.Plan
 	switch step.Goal {
+	case promote.Saved:
+		p.Chain.Retired = p.Chain.Retired.Union(note.Errant)
+		p.each(func(s *topology.Server) {
+			if s.Name == step.Server && note.Clone != "" {
+				s.CloneMark = note.Clone
+			}
+		})
+	case promote.Burned:
+		p.Chain.Retired, p.Chain.Burning = p.Chain.Retired.Minus(note.Burned), p.Chain.Burning.Minus(note.Burned)
+	case promote.Sole:
+		p.Chain.Burning = p.Chain.Burning.Union(note.Burned)
+		p.each(func(s *topology.Server) {
+			if slices.Contains(note.Absent, s.Name) {
+				s.Doubt = s.Doubt.Union(note.Burned)
+			}
+		})
 	case promote.Ackers:
 		p.Chain.Ackers = step.Others
 		if step.Need > 0 {
@@ -90,17 +107,30 @@ func (p *Product) effect(step promote.Step, at time.Time) {
 	case promote.Seats:
 		p.Chain.Servers = step.Servers
 	case promote.Standing:
-		servers := append([]topology.Server(nil), p.Chain.Servers...)
-		for i, s := range servers {
-			if s.Name == step.Server {
-				servers[i].Standing, servers[i].Why, servers[i].Until = step.Standing, step.Why, step.Until
+		p.each(func(s *topology.Server) {
+			if s.Name != step.Server {
+				return
 			}
-		}
-		p.Chain.Servers = servers
+			s.Standing, s.Why, s.Until = step.Standing, step.Why, step.Until
+			switch step.Standing {
+			case topology.In:
+				s.CloneMark, s.Doubt = "", topology.GTIDSet{}
+			case topology.Quarantined:
+				s.CloneMark = ""
+			}
+		})
 	case promote.Writable:
 		if plan.After != nil && !p.Open.Undoing {
 			p.promoted(*plan.After, at)
 		}
+	}
+}
+
+// each changes servers in a copy: what readers have stays as it is.
+func (p *Product) each(change func(*topology.Server)) {
+	p.Chain.Servers = append([]topology.Server(nil), p.Chain.Servers...)
+	for i := range p.Chain.Servers {
+		change(&p.Chain.Servers[i])
 	}
 }
 
@@ -125,7 +155,7 @@ func (s *State) close(index uint64, p *Product, at time.Time, outcome string) {
 	plan := p.Open.Plan
 	phases := append([]promote.Note(nil), p.Open.Notes...)
 	for i := range phases {
-		phases[i].HighWater = topology.GTIDSet{} // the chain has it; the history is for people
+		phases[i].HighWater, phases[i].Errant, phases[i].Burned = topology.GTIDSet{}, topology.GTIDSet{}, topology.GTIDSet{} // the history is for people
 	}
 	s.record(Entry{ID: index, At: at, Product: plan.Product, What: string(plan.Kind), Outcome: outcome, Actor: plan.Actor, Why: plan.Why,
 		Epoch: p.Chain.Epoch, Plan: plan.ID, From: plan.From, To: plan.Target, Loss: plan.Loss, Ms: max(0, at.Sub(p.OpenedAt).Milliseconds()), Phases: phases})

@@ -195,7 +195,7 @@ func lookAtClone(ctx context.Context, conn *sql.Conn, executed topology.GTIDSet)
 		c = &topology.Clone{}
 		var stage cloneStage
 		var name, state sql.NullString
-		if err := rows.Scan(&c.State, &c.Source, &number, &c.Error, &name, &state, &stage.percent); err != nil {
+		if err := rows.Scan(&c.State, &c.Source, &c.Begun, &number, &c.Error, &name, &state, &stage.percent); err != nil {
 			return nil, err
 		}
 		c.Error = replicationError(number, c.Error)

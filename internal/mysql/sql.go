@@ -187,11 +187,21 @@ WHERE a.CHANNEL_NAME = ''`
 	// cloneStatusSQL reads the latest clone that the server received, a row for each
 	// stage in their order, one row without a stage when its donor was not reached.
 	// 8.0.17, with the clone plugin. Privilege: SELECT on performance_schema's clone tables.
-	cloneStatusSQL = `SELECT s.STATE, COALESCE(s.SOURCE, ''), COALESCE(s.ERROR_NO, 0), COALESCE(s.ERROR_MESSAGE, ''),
+	cloneStatusSQL = `SELECT s.STATE, COALESCE(s.SOURCE, ''), COALESCE(CAST(s.BEGIN_TIME AS CHAR), ''), COALESCE(s.ERROR_NO, 0), COALESCE(s.ERROR_MESSAGE, ''),
  p.STAGE, p.STATE, p.DATA * 100 DIV NULLIF(p.ESTIMATE, 0)
 FROM performance_schema.clone_status s
 LEFT JOIN performance_schema.clone_progress p ON p.ID = s.ID
 ORDER BY FIELD(p.STAGE, 'DROP DATA', 'FILE COPY', 'PAGE COPY', 'REDO COPY', 'FILE SYNC', 'RESTART', 'RECOVERY')`
+
+	// allExecutedSQL reads the executed set. 5.7.
+	allExecutedSQL = `SELECT @@GLOBAL.gtid_executed`
+
+	// Empty transactions under GTIDs of one's choice. Any version with GTIDs.
+	// Privilege: SYSTEM_VARIABLES_ADMIN.
+	nextGTIDSQL      = `SET SESSION gtid_next = '%s'`
+	automaticGTIDSQL = `SET SESSION gtid_next = 'AUTOMATIC'`
+	beginSQL         = `BEGIN`
+	commitSQL        = `COMMIT`
 
 	// asleepSQL lists the scheduled events that came by replication and do not run here;
 	// the status was SLAVESIDE_DISABLED before 8.2. Privilege: EVENT, without which

@@ -62,6 +62,8 @@ const (
 	Saved     Goal = "saved"
 	Cloned    Goal = "cloned"
 	Awake     Goal = "awake"
+	Sole      Goal = "sole"
+	Burned    Goal = "burned"
 )
 
 // Step is one goal and whom it is about. It is plain data.
@@ -182,6 +184,14 @@ type Note struct {
 	// the chain's high-water mark with the promotion: whoever follows that master
 	// may lack some of it for a while and must not be promoted meanwhile.
 	HighWater topology.GTIDSet `json:"highWater,omitzero"`
+	// Errant is what a saved step found; Clone the latest clone that the server had
+	// received then, "none" for none.
+	Errant topology.GTIDSet `json:"errant,omitzero"`
+	Clone  string           `json:"clone,omitempty"`
+	// Burned are the GTIDs that a sole step is about and a burned step took out of
+	// use, and Absent the servers that could not be asked whether they hold them.
+	Burned topology.GTIDSet `json:"burned,omitzero"`
+	Absent []string         `json:"absent,omitempty"`
 }
 
 // Steps are the steps that are being worked through.

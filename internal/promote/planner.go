@@ -73,6 +73,8 @@ func planProtect(p *topology.Picture, v topology.Verdict) Plan {
 
 func planMend(p *topology.Picture, v topology.Verdict) Plan {
 	switch {
+	case v.Rule == "gtids-reusable":
+		return planBurn(p, v.Server)
 	case v.Rule == "events-asleep":
 		return Plan{Kind: Mend, Steps: []Step{{Goal: Awake, Server: v.Server, Others: p.Chain.DisabledEvents}}}
 	case v.Server == p.Chain.Master():

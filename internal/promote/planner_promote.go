@@ -277,6 +277,8 @@ func preflight(p *topology.Picture, target, candidate topology.Server) []string 
 	}
 	tf, _ := p.Facts(target.Name)
 	switch {
+	case p.Reusable(target.Name):
+		say("%s was rebuilt a moment ago and would give GTIDs again that it gave before: wait until they are out of use", target.Name)
 	case target.Standing != topology.In:
 		say("%s is %s: %s", target.Name, target.Standing, target.Why)
 	case !p.Up(target.Name) || tf == nil:

@@ -195,6 +195,12 @@ func planRebuild(p *topology.Picture, v topology.Verdict) Plan {
 	}}
 }
 
+// planBurn comes after the rebuilt server is in rotation, for it may be the only
+// one that can acknowledge; it is not promoted before.
+func planBurn(p *topology.Picture, name string) Plan {
+	return Plan{Kind: Mend, Steps: []Step{{Goal: Sole, Server: name}, {Goal: Burned, Server: p.Chain.Master(), Source: name}}}
+}
+
 // ForRebuild plans the rebuild that a person asks for, from the named donor or
 // the least useful healthy server.
 func ForRebuild(c topology.Case, name, donor, actor, reason string) (*Plan, error) {

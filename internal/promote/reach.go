@@ -74,6 +74,8 @@ func init() { // not a literal, because reach functions refer to the table's use
 		{Acks, "The master waits for this many acknowledgements.", acks},
 		{Saved, "What the server holds and its chain does not is in the object store.", saved},
 		{Cloned, "The server's data is a copy of a healthy one's and holds nothing that the master lacks.", cloned},
+		{Sole, "No other server that can be asked holds what the rebuilt server held and its chain did not; the others are doubted.", sole},
+		{Burned, "The GTIDs of what the server held and its chain did not are taken, so that it cannot give them again.", burned},
 		{Awake, "The scheduled events that came to the master by replication run there.", awake},
 	}
 }

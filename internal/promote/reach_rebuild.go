@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/failoverd/failoverd/internal/topology"
@@ -14,9 +15,23 @@ func saved(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	errant, err := errantAt(ctx, s, server)
-	if err != nil || errant.Empty() {
-		return "nothing to save", err
+	facts, err := server.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if replaced(info, facts) || (facts.Clone != nil && (facts.Clone.Emptied || facts.Clone.State == topology.CloneInProgress)) {
+		return "what it held is gone already", nil
+	}
+	errant, err := errantAt(ctx, s, info, facts)
+	if err != nil {
+		return "", err
+	}
+	s.note.Errant, s.note.Clone = errant, "none"
+	if facts.Clone != nil {
+		s.note.Clone = facts.Clone.Begun
+	}
+	if errant.Empty() {
+		return "nothing to save", nil
 	}
 	where, err := s.Save(ctx, s.chain.Product, info, errant)
 	if err != nil {
@@ -25,13 +40,14 @@ func saved(ctx context.Context, s site) (string, error) {
 	return fmt.Sprintf("%d errant transactions are in %s", errant.Count(), where), nil
 }
 
-// errantAt is what a closed server holds, applied or only received, and the
-// master, asked afterwards, does not.
-func errantAt(ctx context.Context, s site, server Server) (topology.GTIDSet, error) {
-	facts, err := server.Look(ctx)
-	if err != nil {
-		return topology.GTIDSet{}, err
-	}
+// replaced says that a clone was completed since the rebuild was begun.
+func replaced(info topology.Server, facts topology.Facts) bool {
+	return info.CloneMark != "" && facts.Clone != nil && facts.Clone.State == topology.CloneCompleted && facts.Clone.Begun != info.CloneMark
+}
+
+// errantAt is what a closed server holds and the master, asked afterwards, does
+// not, or has with another content.
+func errantAt(ctx context.Context, s site, info topology.Server, facts topology.Facts) (topology.GTIDSet, error) {
 	_, master, err := s.named(s.chain.Master())
 	if err != nil {
 		return topology.GTIDSet{}, err
@@ -40,7 +56,7 @@ func errantAt(ctx context.Context, s site, server Server) (topology.GTIDSet, err
 	if err != nil {
 		return topology.GTIDSet{}, fmt.Errorf("asking master %s for proof: %w", s.chain.Master(), err)
 	}
-	return facts.Executed.Minus(truth.Executed).WithoutServer(truth.UUID), nil
+	return s.extra(info, facts, truth), nil
 }
 
 // cloned replaces the server's data, which takes as long as it takes: while it
@@ -53,23 +69,32 @@ func cloned(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server, facts, err := s.look(ctx)
+	info, server, err := s.named(s.step.Server)
 	if err != nil {
-		return "", fmt.Errorf("%s may be restarting with its new data: %w (%w)", s.step.Server, ErrUnderway, err)
-	}
-	if facts.Clone != nil && facts.Clone.State == topology.CloneInProgress {
-		return "", fmt.Errorf("%s copies from %s, %s: %w", s.step.Server, facts.Clone.Source, facts.Clone.Stage, ErrUnderway)
-	}
-	if errant, err := errantAt(ctx, s, server); err != nil {
 		return "", err
-	} else if errant.Empty() {
-		return "", nil
 	}
-	if facts.Open() {
+	facts, err := server.Look(ctx)
+	switch {
+	case errors.Is(err, ErrUnreachable) && info.CloneMark != "":
+		return "", fmt.Errorf("%s may be restarting with its new data: %w (%w)", s.step.Server, ErrUnderway, err)
+	case err != nil:
+		return "", err
+	case replaced(info, facts):
+		return "copied from " + facts.Clone.Source, nil
+	case facts.Clone != nil && facts.Clone.State == topology.CloneInProgress:
+		if err := server.Clone(ctx, donor); err != nil { // the adapter closes a server that was emptied
+			return "", err
+		}
+		return "", fmt.Errorf("%s copies from %s, %s: %w", s.step.Server, facts.Clone.Source, facts.Clone.Stage, ErrUnderway)
+	case facts.Open():
 		return "", fmt.Errorf("%s is open for writes: it has to be fenced first", s.step.Server)
 	}
 	// What the donor is errant with would come along.
-	if errant, err := errantAt(ctx, s, donors); err != nil {
+	theirs, err := donors.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if errant, err := errantAt(ctx, s, donor, theirs); err != nil {
 		return "", err
 	} else if !errant.Empty() {
 		return "", fmt.Errorf("donor %s holds %d errant transactions itself: %s", donor.Name, errant.Count(), errant)
@@ -78,4 +103,65 @@ func cloned(ctx context.Context, s site) (string, error) {
 		return "", err
 	}
 	return "", fmt.Errorf("%s begins to copy from %s: %w", s.step.Server, donor.Name, ErrUnderway)
+}
+
+// sole makes sure that nobody else holds what the GTIDs of a rebuilt server stood
+// for, before they are taken out of use: afterwards nobody could tell. Who cannot
+// be asked is doubted when it comes back.
+func sole(ctx context.Context, s site) (string, error) {
+	set, err := s.retired(ctx, s.step.Server)
+	if err != nil || s.chain.Burning.Contains(set) {
+		return "", err
+	}
+	for _, other := range s.chain.Servers {
+		if other.Name == s.step.Server {
+			continue
+		}
+		theirs, err := s.Server(other).Look(ctx)
+		switch {
+		case errors.Is(err, ErrUnreachable) && other.Seat != topology.Master:
+			s.note.Absent = append(s.note.Absent, other.Name)
+		case err != nil:
+			return "", err
+		case !theirs.Held().Common(set).Empty():
+			return "", fmt.Errorf("%s holds some of %s too: it is to be rebuilt first", other.Name, set)
+		}
+	}
+	s.note.Burned = set
+	return fmt.Sprintf("%d GTIDs will be taken out of use", set.Count()), nil
+}
+
+// retired are the errant transactions of a server that is being rebuilt.
+func (s site) retired(ctx context.Context, name string) (topology.GTIDSet, error) {
+	_, server, err := s.named(name)
+	if err != nil {
+		return topology.GTIDSet{}, err
+	}
+	facts, err := server.Look(ctx)
+	return s.chain.Retired.OfServer(facts.UUID), err
+}
+
+// burned has the master commit empty transactions under the GTIDs that the
+// rebuilt server had given to what the chain does not have. As a later master it
+// would give them again, and whoever still holds the old ones would take the new
+// for done.
+func burned(ctx context.Context, s site) (string, error) {
+	set, err := s.retired(ctx, s.step.Source)
+	if err != nil || set.Empty() {
+		return "", err
+	}
+	if !s.chain.Burning.Contains(set) {
+		return "", fmt.Errorf("%s was not asked for", set.Minus(s.chain.Burning))
+	}
+	master, truth, err := s.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if left := set.Minus(truth.Executed); !left.Empty() {
+		if err := master.Burn(ctx, left); err != nil {
+			return "", fmt.Errorf("taking %d GTIDs out of use: %w", left.Count(), err)
+		}
+	}
+	s.note.Burned = set
+	return fmt.Sprintf("%d GTIDs are out of use", set.Count()), nil
 }

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/failoverd/failoverd/internal/topology"
 )
@@ -19,6 +20,9 @@ const (
 	// have, and closes it: the new master is judged like any other.
 	Supersede Course = "supersede"
 )
+
+// rebuildPatience is how long a server that restarts with its new data may be away.
+const rebuildPatience = topology.Duration(5 * time.Minute)
 
 // GivesWay begins the reason with which a rebuild makes room for another repair.
 const GivesWay = "gives way: "
@@ -90,6 +94,8 @@ func resumeRepair(c topology.Case, open Progress, failed string) (Course, string
 	switch v := topology.Judge(c); {
 	case v.Action == topology.Failover:
 		return Abort, "the master is dead: " + v.Why
+	case open.Plan.Kind == Rebuild && c.Digest().MissedFor(open.Plan.Target) >= rebuildPatience:
+		return Abort, open.Plan.Target + " does not answer any more"
 	case open.Plan.Kind == Rebuild && v.Action != topology.Rebuild && For(c, v) != nil:
 		// The copy goes on at the server by itself; its plan is made anew when nothing else is to be done.
 		return Abort, GivesWay + v.Why

@@ -62,6 +62,9 @@ type Server interface {
 	// both by replication, and keep all of them asleep. ErrNotYet when some are left
 	// after the bound.
 	WakeEvents(ctx context.Context, leave []string) (int, error)
+	// Burn commits an empty transaction for each GTID of the set that the server has
+	// not executed. The server is open. ErrNotYet when some are left after the bound.
+	Burn(ctx context.Context, set topology.GTIDSet) error
 	// KillOlderSessions ends every other session of failoverd's control account,
 	// so that no statement of an earlier leader takes effect later.
 	KillOlderSessions(ctx context.Context) error

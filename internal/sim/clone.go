@@ -14,6 +14,7 @@ type cloning struct {
 	donorBoot int
 	state     string
 	err       string
+	begun     time.Duration
 	until     time.Duration
 	dropped   bool
 }
@@ -34,7 +35,7 @@ func (c *control) Clone(ctx context.Context, donor topology.Server) error {
 			if s.link != nil {
 				s.link.stopIO()
 			}
-			s.clone = &cloning{s: s, donor: d, donorBoot: d.boot, state: topology.CloneInProgress, until: c.w.now + c.w.between(time.Second, 8*time.Second)}
+			s.clone = &cloning{s: s, donor: d, donorBoot: d.boot, state: topology.CloneInProgress, begun: c.w.now, until: c.w.now + c.w.between(time.Second, 8*time.Second)}
 			s.clone.later(c.w.between(20*time.Millisecond, 500*time.Millisecond))
 			r.reply(nil)
 		}
@@ -42,7 +43,7 @@ func (c *control) Clone(ctx context.Context, donor topology.Server) error {
 }
 
 func (c *cloning) facts() *topology.Clone {
-	return &topology.Clone{State: c.state, Source: c.donor.addr, Error: c.err}
+	return &topology.Clone{State: c.state, Source: c.donor.addr, Error: c.err, Begun: c.begun.String()}
 }
 
 func (c *cloning) fail(why string) { c.state, c.err = topology.CloneFailed, why }

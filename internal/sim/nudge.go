@@ -1,6 +1,26 @@
 package sim
 
-import "context"
+import (
+	"context"
+
+	"github.com/failoverd/failoverd/internal/topology"
+)
+
+// Burn implements promote.Server.
+func (c *control) Burn(ctx context.Context, set topology.GTIDSet) error {
+	want := vecOf(set)
+	return c.change(ctx, "burn", func(r *request) {
+		if c.s.disk.stuck || c.s.closed || c.s.offline {
+			return
+		}
+		for origin, last := range want {
+			for c.s.logged[origin] < last {
+				c.s.log(txn{origin: int8(origin), n: c.s.logged[origin] + 1}, &write{over: true})
+			}
+		}
+		c.s.waitExecuted(want, controlTimeout/2, r.reply)
+	})
+}
 
 // Nudge implements promote.Server. It does not wait for the acknowledgement:
 // whether that comes shows in the commits before it.

@@ -275,6 +275,14 @@ func (p *Picture) Missed(name string) bool {
 	return s != nil && s.missed() >= p.quorum()
 }
 
+// MissedFor is how long a majority of all watchers could not reach the named server, 0 while it can.
+func (p *Picture) MissedFor(name string) Duration {
+	if !p.Missed(name) {
+		return 0
+	}
+	return p.seen[name].unanswered
+}
+
 // Facts are the youngest facts of the named server, nil when no watcher that can
 // be asked has any, and their age.
 func (p *Picture) Facts(name string) (*Facts, Duration) {

@@ -50,6 +50,12 @@ type Server struct {
 	Until time.Time `json:"until,omitzero" yaml:"-"`
 	// UUID is the server's server_uuid as last seen, for the published file.
 	UUID string `json:"uuid,omitempty" yaml:"-"`
+	// Doubt are transactions that this server, should it hold them, has with another
+	// content than its chain: their GTIDs were used anew while it could not be asked.
+	Doubt GTIDSet `json:"doubt,omitzero" yaml:"-"`
+	// CloneMark is the clone that it had received before its rebuild began, "none"
+	// for none, empty while no rebuild is due.
+	CloneMark string `json:"cloneMark,omitempty" yaml:"-"`
 }
 
 // Addr is host:port.
@@ -165,6 +171,12 @@ type Chain struct {
 	// HighWater is a set of transactions that the master had committed; a
 	// server that lacks any of them is never promoted.
 	HighWater GTIDSet `json:"highWater,omitzero"`
+	// Retired are the errant transactions of servers whose data was replaced. A server
+	// gives out the first GTID that it does not hold, so it would give these again.
+	Retired GTIDSet `json:"retired,omitzero"`
+	// Burning are those of Retired that the master takes out of use at the moment:
+	// replicas receive them before the master shows them.
+	Burning GTIDSet `json:"burning,omitzero"`
 	// DisabledEvents are the scheduled events, as schema.name, that were switched
 	// off by a person when the master was last looked at. The next master cannot
 	// tell them from those that run: replication switches all of them off.

@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,6 +209,21 @@ func (s GTIDSet) Count() int64 {
 	return n
 }
 
+// Each yields the GTIDs of the set one by one, in its order.
+func (s GTIDSet) Each() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range s.lines {
+			for _, run := range line.runs {
+				for n := run.first; n <= run.last; n++ {
+					if !yield(line.origin + ":" + strconv.FormatInt(n, 10)) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // Last is the highest transaction number of one origin, 0 when there is none.
 func (s GTIDSet) Last(origin string) int64 {
 	runs := s.runs(origin)
@@ -307,6 +323,12 @@ func minusSpans(runs, cut []gtidSpan) []gtidSpan {
 	}
 	return out
 }
+
+// Common returns what is in both sets.
+func (s GTIDSet) Common(other GTIDSet) GTIDSet { return s.Minus(s.Minus(other)) }
+
+// OfServer returns what the server with this UUID committed under any tag.
+func (s GTIDSet) OfServer(uuid string) GTIDSet { return s.Minus(s.WithoutServer(uuid)) }
 
 // WithoutServer returns the set without what the server with this UUID
 // committed under any tag.

@@ -16,7 +16,11 @@ func (p *Picture) errantAt(s *seen) GTIDSet {
 	if facts == nil {
 		return GTIDSet{}
 	}
-	return facts.Executed.WithoutServer(mf.UUID).Minus(mf.Executed)
+	errant := facts.Executed.WithoutServer(mf.UUID).Minus(mf.Executed)
+	if s.server.Standing == In {
+		errant = errant.Minus(p.Chain.Burning)
+	}
+	return errant.Union(facts.Executed.Common(s.server.Doubt))
 }
 
 func serverErrant(p *Picture) (found, bool) {
@@ -94,11 +98,17 @@ func replicaAstray(p *Picture) (found, bool) {
 	return found{}, false
 }
 
-// SourceFor is the server that the named one should replicate from now: while
-// its proper source is away, the master.
+// SourceFor is the server that the named one should replicate from now: the
+// master, while its proper source is away or has purged what it still needs, as a
+// server does that was just rebuilt.
 func (p *Picture) SourceFor(name string) Server {
 	source, _ := p.Chain.Server(p.Chain.SourceOf(name))
-	if s := p.seen[source.Name]; s != nil && s.missed() >= p.quorum() && s.unanswered >= p.Chain.Policy.DeadAfter {
+	s, replica := p.seen[source.Name], p.seen[name]
+	switch {
+	case s == nil:
+	case s.missed() >= p.quorum() && s.unanswered >= p.Chain.Policy.DeadAfter:
+		return p.master
+	case s.facts != nil && replica != nil && replica.facts != nil && !s.facts.Purged.Minus(replica.facts.Held()).Empty():
 		return p.master
 	}
 	return source

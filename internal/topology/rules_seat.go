@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -50,6 +51,27 @@ func candidateSameZone(p *Picture) (found, bool) {
 			continue
 		}
 		return found{server: s.Name, why: fmt.Sprintf("master %s and candidate %s are both in zone %s, slave %s is in zone %s", p.master.Name, candidate.Name, p.master.Zone, s.Name, s.Zone)}, true
+	}
+	return found{}, false
+}
+
+func gtidsReusable(p *Picture) (found, bool) {
+	mf := p.masterFacts()
+	if mf == nil || !mf.Open() {
+		return found{}, false
+	}
+	for _, s := range p.Chain.Servers {
+		if s.Standing != In || s.Name == p.master.Name || !p.Reusable(s.Name) || !p.seen[s.Name].up() || p.rests("gtids-reusable", s.Name) {
+			continue
+		}
+		set := p.Chain.Retired.OfServer(s.UUID)
+		if slices.ContainsFunc(p.Chain.Servers, func(o Server) bool {
+			f := p.seen[o.Name].facts
+			return o.Name != s.Name && o.Standing != In && p.seen[o.Name].up() && f != nil && !f.Held().Common(set).Empty()
+		}) {
+			continue // who holds them too is to be rebuilt first
+		}
+		return found{server: s.Name, why: fmt.Sprintf("%s was rebuilt, and as master would give %d GTIDs again that stood for its errant transactions", s.Name, set.Count())}, true
 	}
 	return found{}, false
 }

@@ -107,6 +107,8 @@ type Clone struct {
 	State string `json:"state"`
 	// Source is the donor, host:port.
 	Source string `json:"source"`
+	// Begun tells this clone from another; it is the server's own time of its start.
+	Begun string `json:"begun,omitempty"`
 	// Stage is the present stage and how far it is, such as "FILE COPY 34%".
 	Stage string `json:"stage,omitempty"`
 	Error string `json:"error,omitempty"`

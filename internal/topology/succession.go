@@ -48,6 +48,8 @@ func (p *Picture) target() (*seen, string) {
 			why = fmt.Sprintf("%s %s is %s", heir.Seat, heir.Name, heir.Standing)
 		case !s.up():
 			why = fmt.Sprintf("%s %s does not answer either (%s)", heir.Seat, heir.Name, s.lastErr)
+		case p.Reusable(heir.Name):
+			why = fmt.Sprintf("%s %s was rebuilt and would give GTIDs again that it gave before", heir.Seat, heir.Name)
 		default:
 			why = p.incomplete(s)
 		}
@@ -105,6 +107,13 @@ func (p *Picture) incomplete(s *seen) string {
 		}
 	}
 	return ""
+}
+
+// Reusable says that the server was rebuilt and would give GTIDs again that stood
+// for its errant transactions: it must not be master yet.
+func (p *Picture) Reusable(name string) bool {
+	s, known := p.Chain.Server(name)
+	return known && s.UUID != "" && !p.Chain.Retired.OfServer(s.UUID).Empty()
 }
 
 // broken says that the server's applier stopped with an error.

@@ -23,6 +23,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 	}
 	c := m.look(ctx, p, failed != "")
 	if failed != "" || !open.Plan.Kind.Promotes() {
+		c.Resting = m.restingAt(c.Now)
 		if course, why := promote.Resume(c, open, failed); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
 		}
