@@ -23,8 +23,10 @@ import (
 // The server must be closed. CLONE is refused under super_read_only, so only
 // read_only keeps clients out until the old data is gone; then the server is
 // closed fully again, and its link removed, for a server whose clone failed would
-// otherwise resume replication without any data at its next start. Offline mode,
-// running replication threads and the semi-sync plugins do not matter.
+// otherwise resume replication without any data at its next start. The applier is
+// stopped first: with half a transaction, whose rest is lost with its source, it
+// would hold on to the tables that are to go. Offline mode, a running receiver and
+// the semi-sync plugins do not matter.
 //
 // When the copy is complete the server restarts by itself: its connections break,
 // and for some seconds it is Refused. Without a supervisor it shuts down (error
@@ -39,14 +41,13 @@ func (s *Server) Clone(ctx context.Context, donor topology.Server) error {
 	if account.User == "" {
 		return fmt.Errorf("%s: no replication account is configured", op)
 	}
-	underway := false
+	touched, applies := false, false
 	err := s.change(ctx, op, 2*s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
 		facts, err := lookAt(ctx, conn)
 		switch {
 		case err != nil:
 			return err
 		case facts.Clone != nil && facts.Clone.State == topology.CloneInProgress:
-			underway = true
 			if facts.Clone.Emptied && !facts.SuperReadOnly {
 				return sealEmptied(ctx, conn)
 			}
@@ -54,36 +55,59 @@ func (s *Server) Clone(ctx context.Context, donor topology.Server) error {
 		case facts.Open():
 			return errors.New("the server is open for writes")
 		}
+		touched, applies = true, facts.Link != nil && facts.Link.SQL == topology.On
 		return s.prepareClone(ctx, conn, facts, donor)
 	})
-	if err != nil || underway {
+	switch {
+	case !touched:
 		return err
+	case err != nil && errors.Is(err, promote.ErrUnreachable):
+		return err // the next attempt, or a restart, closes it
+	case err != nil:
+		return errors.Join(err, s.undoClone(ctx, applies))
 	}
-	return s.cloneFrom(ctx, op, donor)
+	return s.cloneFrom(ctx, op, donor, applies)
 }
 
-// prepareClone gets everything ready that CLONE needs. On error the server is
-// closed as it was.
-func (s *Server) prepareClone(ctx context.Context, conn *sql.Conn, facts topology.Facts, donor topology.Server) (err error) {
+// undoClone makes a server that does not clone what it was before, or seals it
+// when the old data is gone.
+func (s *Server) undoClone(ctx context.Context, applies bool) error {
+	return s.change(ctx, "undo clone", s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
+		facts, err := lookAt(ctx, conn)
+		switch {
+		case err != nil:
+			return err
+		case facts.Clone != nil && facts.Clone.Emptied:
+			return sealEmptied(ctx, conn)
+		}
+		if err := exec(ctx, conn, closeSQL); err != nil || !applies {
+			return err
+		}
+		return exec(ctx, conn, startApplierSQL)
+	})
+}
+
+// prepareClone gets everything ready that CLONE needs.
+func (s *Server) prepareClone(ctx context.Context, conn *sql.Conn, facts topology.Facts, donor topology.Server) error {
+	if facts.Link != nil {
+		if err := exec(ctx, conn, stopApplierSQL); err != nil {
+			return err
+		}
+	}
 	if err := exec(ctx, conn, halfOpenSQL); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = exec(ctx, conn, closeSQL) // the first error says more
-		}
-	}()
 	if _, installed := facts.Settings["clone_valid_donor_list"]; !installed {
 		if err := exec(ctx, conn, mendClonePlugin); err != nil {
 			return fmt.Errorf("%w: the plugin is missing; as root, while super_read_only is off: %s", err, mendClonePlugin)
 		}
 	}
-	_, err = conn.ExecContext(ctx, cloneSettingsSQL, donor.Addr(), s.cfg.CloneDataRate, s.cfg.CloneNetworkRate, s.cfg.Replication.CA)
+	_, err := conn.ExecContext(ctx, cloneSettingsSQL, donor.Addr(), s.cfg.CloneDataRate, s.cfg.CloneNetworkRate, s.cfg.Replication.CA)
 	return err
 }
 
 // cloneFrom starts the copy and waits until it has taken hold.
-func (s *Server) cloneFrom(ctx context.Context, op string, donor topology.Server) error {
+func (s *Server) cloneFrom(ctx context.Context, op string, donor topology.Server, applies bool) error {
 	db := sql.OpenDB(s.sessions) // of the pool's connections none is held for hours
 	db.SetMaxOpenConns(1)
 	connecting, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
@@ -94,7 +118,7 @@ func (s *Server) cloneFrom(ctx context.Context, op string, donor topology.Server
 	}
 	if err != nil {
 		db.Close()
-		return errors.Join(failed(op, err), s.SetSuperReadOnly(ctx, true))
+		return errors.Join(failed(op, err), s.undoClone(ctx, applies))
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended, begun := make(chan error, 1), make(chan error, 1)
@@ -111,7 +135,7 @@ func (s *Server) cloneFrom(ctx context.Context, op string, donor topology.Server
 	})
 	s.clones.Go(func() {
 		defer stop()
-		begun <- s.tendClone(running, ended)
+		begun <- s.tendClone(running, ended, applies)
 	})
 	bound := time.NewTimer(2 * s.cfg.Timeout)
 	defer bound.Stop()
@@ -130,7 +154,7 @@ func (s *Server) cloneFrom(ctx context.Context, op string, donor topology.Server
 
 // tendClone returns once the old data is gone and the server closed for good, or
 // with the error of a clone that was refused before that.
-func (s *Server) tendClone(ctx context.Context, ended <-chan error) error {
+func (s *Server) tendClone(ctx context.Context, ended <-chan error, applies bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -141,8 +165,8 @@ func (s *Server) tendClone(ctx context.Context, ended <-chan error) error {
 			if err == nil || serverNumber(err) == errNotSupervised {
 				return nil // it restarts, or shuts down, with the new data
 			}
-			if closing := s.SetSuperReadOnly(ctx, true); closing != nil && !errors.Is(closing, promote.ErrUnreachable) {
-				err = errors.Join(err, closing)
+			if undo := s.undoClone(ctx, applies); undo != nil && !errors.Is(undo, promote.ErrUnreachable) {
+				err = errors.Join(err, undo)
 			}
 			return err
 		case <-tick.C:
@@ -150,7 +174,8 @@ func (s *Server) tendClone(ctx context.Context, ended <-chan error) error {
 		sealed := false
 		err := s.change(ctx, "seal", s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
 			facts, err := lookAt(ctx, conn)
-			if err != nil || facts.Clone == nil || !facts.Clone.Emptied || facts.Clone.Stage == cloneDropStage {
+			c := facts.Clone // an earlier one until the statement runs
+			if err != nil || c == nil || c.State != topology.CloneInProgress || !c.Emptied || c.Stage == cloneDropStage {
 				return err
 			}
 			err = sealEmptied(ctx, conn)
