@@ -41,6 +41,9 @@ type Edit struct {
 // Seeds are the worlds within which a mutant has to die.
 const Seeds = "-seeds=1000"
 
+// Liveness are worlds in which a part stays broken for ever.
+var Liveness = []string{"./internal/sim", "-run", "^TestSeeds$", Seeds, "-mode=liveness"}
+
 // Command are the arguments of the go command that has to notice the defect.
 func (m Mutant) Command() []string {
 	if len(m.Kill) > 0 {

@@ -100,7 +100,7 @@ func raise(p *topology.Picture, name string) Plan {
 				change.Gone = change.Drop
 			}
 		}
-		steps = reform(p, change)
+		steps, after.Ackers = reform(p, change), change.Set(chain.Ackers)
 		seats := Step{Goal: Seats, Servers: after.Servers}
 		if n := len(steps); len(change.Drop) > 0 { // before the set shrinks, so that the candidate is an acker at any time
 			steps = slices.Insert(steps, n-1, seats)

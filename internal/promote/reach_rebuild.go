@@ -113,22 +113,32 @@ func sole(ctx context.Context, s site) (string, error) {
 	if err != nil || s.chain.Burning.Contains(set) {
 		return "", err
 	}
+	_, master, err := s.named(s.chain.Master())
+	if err != nil {
+		return "", err
+	}
+	truth, err := master.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	// What the master got from there after all is the chain's, and nobody's to give again.
+	left := set.Minus(truth.Executed)
 	for _, other := range s.chain.Servers {
-		if other.Name == s.step.Server {
+		if other.Name == s.step.Server || other.Name == s.chain.Master() {
 			continue
 		}
 		theirs, err := s.Server(other).Look(ctx)
 		switch {
-		case errors.Is(err, ErrUnreachable) && other.Seat != topology.Master:
+		case errors.Is(err, ErrUnreachable):
 			s.note.Absent = append(s.note.Absent, other.Name)
 		case err != nil:
 			return "", err
-		case !theirs.Held().Common(set).Empty():
-			return "", fmt.Errorf("%s holds some of %s too: it is to be rebuilt first", other.Name, set)
+		case !theirs.Held().Common(left).Empty():
+			return "", fmt.Errorf("%s holds some of %s too: it is to be rebuilt first", other.Name, left)
 		}
 	}
 	s.note.Burned = set
-	return fmt.Sprintf("%d GTIDs will be taken out of use", set.Count()), nil
+	return fmt.Sprintf("%d GTIDs will be taken out of use", left.Count()), nil
 }
 
 // retired are the errant transactions of a server that is being rebuilt.

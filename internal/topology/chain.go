@@ -239,14 +239,14 @@ func (c Chain) NextAcker() string {
 
 // SourceOf is the server that the named one should replicate from; empty for the
 // master. Slaves follow the candidate while it is in rotation, else the master,
-// and always the master where the policy wants them to acknowledge.
+// and always the master where the policy wants them to acknowledge or while they do.
 func (c Chain) SourceOf(name string) string {
 	server, ok := c.Server(name)
 	if !ok || server.Seat == Master {
 		return ""
 	}
 	candidate, ok := c.At(Candidate)
-	if ok && server.Seat == Slave && candidate.Standing == In && !c.Policy.WantsAcker(Slave) {
+	if ok && server.Seat == Slave && candidate.Standing == In && !c.Policy.WantsAcker(Slave) && !c.IsAcker(name) {
 		return candidate.Name
 	}
 	return c.Master()

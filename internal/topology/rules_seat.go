@@ -67,7 +67,7 @@ func gtidsReusable(p *Picture) (found, bool) {
 		set := p.Chain.Retired.OfServer(s.UUID)
 		if slices.ContainsFunc(p.Chain.Servers, func(o Server) bool {
 			f := p.seen[o.Name].facts
-			return o.Name != s.Name && o.Standing != In && p.seen[o.Name].up() && f != nil && !f.Held().Common(set).Empty()
+			return o.Name != s.Name && o.Standing != In && p.seen[o.Name].up() && f != nil && !f.Held().Common(set.Minus(mf.Executed)).Empty()
 		}) {
 			continue // who holds them too is to be rebuilt first
 		}

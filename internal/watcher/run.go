@@ -21,8 +21,17 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 	if m.failedAt == stepKey(open) {
 		failed = m.failed
 	}
-	c := m.look(ctx, p, failed != "")
-	if failed != "" || !open.Plan.Kind.Promotes() {
+	c := m.look(ctx, p, false)
+	if !open.Plan.Kind.Promotes() {
+		// At once, with what is known: a fresh look waits for silent watchers, and a
+		// repair is broken off meanwhile when the master is dead.
+		c.Resting = m.restingAt(c.Now)
+		if course, why := promote.Resume(c, open, ""); course != promote.GoOn {
+			return m.leave(ctx, open, course, why)
+		}
+	}
+	if failed != "" {
+		c = m.look(ctx, p, true)
 		c.Resting = m.restingAt(c.Now)
 		if course, why := promote.Resume(c, open, failed); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
