@@ -43,6 +43,7 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 		host, sourceUUID, io, applier sql.NullString
 		heartbeatAge, queuedAge       sql.NullFloat64
 		received, ioError, sqlError   sql.NullString
+		signs                         sql.NullString
 		port, ioErrorNo, sqlErrorNo   sql.NullInt64
 		autoPosition                  sql.NullBool
 		heartbeatSeconds              sql.NullFloat64
@@ -50,7 +51,7 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 	)
 	err := conn.QueryRowContext(ctx, factsStatement).Scan(
 		&f.UUID, &f.Version, &f.ServerID, &f.ReadOnly, &f.SuperReadOnly, &f.Offline, &executed, &purged, &settings, &status,
-		&host, &port, &sourceUUID, &io, &applier, &heartbeatAge, &queuedAge, &received, &autoPosition, &heartbeatSeconds,
+		&host, &port, &sourceUUID, &io, &applier, &heartbeatAge, &queuedAge, &signs, &received, &autoPosition, &heartbeatSeconds,
 		&ioErrorNo, &ioError, &sqlErrorNo, &sqlError, &f.AsleepEvents, &disabledEvents)
 	if err != nil {
 		return f, err
@@ -99,6 +100,7 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 		IOError:      replicationError(ioErrorNo.Int64, ioError.String),
 		SQLError:     replicationError(sqlErrorNo.Int64, sqlError.String),
 	}
+	link.Signs = signs.String
 	link.Silence = topology.Duration(silence(link.IO, heartbeatAge, queuedAge))
 	if f.Clone != nil && f.Clone.Emptied {
 		received.String = "" // still shown, but of no use without the data it belongs to

@@ -144,6 +144,9 @@ type Link struct {
 	// Silence is the time since the later of the last heartbeat and the last
 	// queued transaction, by the replica's own clock.
 	Silence Duration `json:"silence"`
+	// Signs is another text whenever anything came from the source; who looks twice
+	// can tell the silence without the replica's clock.
+	Signs string `json:"signs,omitempty"`
 	// Received is RECEIVED_TRANSACTION_SET: whole transactions that reached the relay log.
 	Received     GTIDSet  `json:"received"`
 	AutoPosition bool     `json:"autoPosition"`

@@ -61,7 +61,8 @@ type sighter struct {
 	lookedAt    time.Time // when the latest look began, or ended without any facts
 	pinging     time.Time // when the ping under way was sent, zero between pings
 	waitedSince time.Time // the first of the looks in a row that saw the same commits wait, zero when the latest did not
-	showsLag    bool      // there are heartbeats in the chain, which a replica shows its lag by
+	hearing     hearing
+	showsLag    bool // there are heartbeats in the chain, which a replica shows its lag by
 	beats       heartbeat
 }
 
@@ -171,6 +172,7 @@ func (s *sighter) look(ctx context.Context) {
 	case s.waitedSince.IsZero() || !s.facts.Executed.Equal(facts.Executed):
 		s.waitedSince = at
 	}
+	facts.Link = s.hearing.heed(facts.Link, at)
 	s.facts, s.factsAt = &facts, at
 }
 
