@@ -39,7 +39,7 @@ func templateSQL() []string {
 		create(Accounts.Replication),
 		"GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO repl@'%'",
 		create(Accounts.Probe),
-		"GRANT PROCESS, REPLICATION CLIENT ON *.* TO probe@'%'",
+		"GRANT PROCESS, REPLICATION CLIENT, EVENT ON *.* TO probe@'%'",
 		"GRANT SELECT ON performance_schema.* TO probe@'%'",
 		create(Accounts.Control),
 		"GRANT PROCESS, RELOAD, REPLICATION CLIENT ON *.* TO control@'%'",

@@ -135,7 +135,7 @@ const buildAtMost = 10 * time.Minute
 func (c *campaign) build(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, buildAtMost)
 	defer cancel()
-	o := stage.Options{Binary: c.Binary, Webs: -1, Disks: c.able.Disks, Policy: []string{"holdDown: " + holdDown}}
+	o := stage.Options{Binary: c.Binary, Webs: -1, Disks: c.able.Disks, Heartbeats: true, Policy: policy}
 	switch {
 	case c.able.Partitions:
 		o.Chain.Network = testenv.Netns

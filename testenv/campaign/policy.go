@@ -11,6 +11,9 @@ import (
 // holdDown is short, so that one run's promotion does not hold back the next's.
 const holdDown = "3s"
 
+// policy is what the product's inventory says. Write probes find out a master that commits nothing.
+var policy = []string{"holdDown: " + holdDown, "writeProbe: 500ms", "hangAfter: 5s"}
+
 var holdDownLine = regexp.MustCompile(`holdDown: \S+`)
 
 // setHoldDown changes the product's policy, as an operator would. The inventory shows no default, which d must not be.

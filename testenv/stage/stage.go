@@ -16,6 +16,7 @@ import (
 
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/pki"
 	"github.com/failoverd/failoverd/internal/publish"
 	"github.com/failoverd/failoverd/internal/topology"
@@ -40,6 +41,8 @@ type Options struct {
 	Policy []string
 	// Disks gives every server and watcher a disk that can be full or stand still.
 	Disks bool
+	// Heartbeats makes the table that a policy with "writeProbe" needs.
+	Heartbeats bool
 	// Dir holds everything; a new temporary directory that Close removes when empty.
 	Dir      string
 	Progress func(string)
@@ -115,6 +118,14 @@ func (s *Stage) build(ctx context.Context) (err error) {
 	s.Product = s.Chain.Product
 	if err := s.makeLedger(ctx); err != nil {
 		return err
+	}
+	if s.options.Heartbeats {
+		accounts := mysql.Credentials{Probe: mysql.Account{User: testenv.Accounts.Probe.User}}
+		for _, statement := range mysql.HeartbeatTable(accounts) {
+			if err := s.Chain.At(testenv.Master).Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
 	}
 	if s.S3, err = testenv.NewS3At(ctx, net.JoinHostPort(s.Chain.Machine(), "0")); err != nil {
 		return err
