@@ -44,9 +44,9 @@ type file struct {
 }
 
 type product struct {
-	Durability topology.Durability `yaml:"durability"`
-	Ackers     []topology.Seat     `yaml:"ackers"`
-	Acks       *int                `yaml:"acks"` // 0 is given on purpose, and wrong
+	Durability topology.Durability  `yaml:"durability"`
+	Ackers     []topology.Seat      `yaml:"ackers"`
+	Acks       *int                 `yaml:"acks"` // 0 is given on purpose, and wrong
 	Rebuild    topology.RebuildMode `yaml:"rebuild"`
 	// The durations are read as text: the YAML package loses the place of a
 	// text unmarshaler's error.

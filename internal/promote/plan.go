@@ -62,6 +62,7 @@ const (
 	Saved     Goal = "saved"
 	Cloned    Goal = "cloned"
 	Awake     Goal = "awake"
+	Confirmed Goal = "confirmed"
 	Sole      Goal = "sole"
 	Burned    Goal = "burned"
 )

@@ -154,6 +154,9 @@ func opening(p *topology.Picture, plan Plan, after topology.Chain) Plan {
 	if plan.Kind == Switchover {
 		plan.Steps = append(before, plan.Steps...) // while writes still go on
 	} else {
+		if p.Reusable(plan.Target) {
+			plan.Steps = append(plan.Steps, Step{Goal: Sole, Server: plan.Target}, Step{Goal: Burned, Server: plan.Target, Source: plan.Target})
+		}
 		plan.Steps = append(plan.Steps, before...)
 	}
 	plan.Commit = len(plan.Steps)

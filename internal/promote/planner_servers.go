@@ -51,6 +51,11 @@ func reform(p *topology.Picture, change topology.AckerChange) []Step {
 			steps = append(steps, Step{Goal: Disarmed, Server: name})
 		}
 	}
+	if len(change.Drop) > 0 && need > 1 {
+		// A commit that waits keeps the receipts of those who left: a later one, which
+		// has none of theirs, shows that it is at enough of the others.
+		steps = append(steps, Step{Goal: Confirmed, Server: master})
+	}
 	// What was acknowledged by fewer, or by those that leave, must be at the others too.
 	steps = append(steps, got...)
 	return append(steps, Step{Goal: Ackers, Others: after, Need: change.Acks})
@@ -187,6 +192,9 @@ func planRebuild(p *topology.Picture, v topology.Verdict) Plan {
 	donor, _ := p.Donor(v.Server)
 	return Plan{Kind: Rebuild, Target: v.Server, Steps: []Step{
 		{Goal: Disarmed, Server: v.Server},
+		// What is only in its relay log cannot be saved, and more may come from where it was.
+		{Goal: Revoked, Server: v.Server},
+		{Goal: Drained, Server: v.Server, Lenient: true},
 		{Goal: Saved, Server: v.Server},
 		{Goal: Cloned, Server: v.Server, Source: donor},
 		{Goal: Following, Server: v.Server, Source: p.SourceFor(v.Server).Name},
@@ -224,7 +232,11 @@ func ForRebuild(c topology.Case, name, donor, actor, reason string) (*Plan, erro
 		return nil, Refusal{[]string{fmt.Sprintf("no server can be copied: %s", why)}}
 	}
 	plan := planRebuild(p, topology.Verdict{Server: name})
-	plan.Steps[2].Source = donor
+	for i, s := range plan.Steps {
+		if s.Goal == Cloned {
+			plan.Steps[i].Source = donor
+		}
+	}
 	plan.Product, plan.Epoch, plan.Rule, plan.Why, plan.Actor, plan.Commit = chain.Product, chain.Epoch, "operator", reason, actor, len(plan.Steps)
 	return &plan, nil
 }

@@ -71,6 +71,7 @@ func init() { // not a literal, because reach functions refer to the table's use
 		{Seats, "The journal's seats are as given.", recorded},
 		{Released, "No commit at the master waits for an acknowledgement that a new acker is never asked for.", released},
 		{Received, "The server has received what its source had committed a moment ago.", received},
+		{Confirmed, "As many ackers as the master waits for have acknowledged a commit that was made just now, and so hold all before it.", confirmed},
 		{Acks, "The master waits for this many acknowledgements.", acks},
 		{Saved, "What the server holds and its chain does not is in the object store.", saved},
 		{Cloned, "The server's data is a copy of a healthy one's and holds nothing that the master lacks.", cloned},

@@ -187,11 +187,13 @@ func feed(ctx context.Context, s site, target Server, name string) (string, erro
 // settle ends a feeding that was broken off, and returns what the target holds then.
 func settle(ctx context.Context, target Server) (topology.Facts, error) {
 	facts, err := target.Look(ctx)
-	if err != nil || facts.Link == nil || facts.Link.IO == topology.Off {
+	if err != nil || facts.Link == nil {
 		return facts, err
 	}
-	if err := target.StopReceiver(ctx); err != nil {
-		return facts, err
+	if facts.Link.IO != topology.Off {
+		if err := target.StopReceiver(ctx); err != nil {
+			return facts, err
+		}
 	}
 	if _, err := drain(ctx, target, drainPatience); err != nil {
 		return facts, err

@@ -85,10 +85,7 @@ func prove(ctx context.Context, s site, server Server) error {
 	if err != nil {
 		return err
 	}
-	judge := s.chain.Master()
-	if s.plan.Kind == Failover {
-		judge = s.plan.Target // it has been fed with all that will be the chain's
-	}
+	judge := s.judge()
 	_, master, err := s.named(judge)
 	if err != nil {
 		return err
@@ -105,6 +102,15 @@ func prove(ctx context.Context, s site, server Server) error {
 		return fmt.Errorf("%s holds %d transactions that master %s never had: %s: %w", s.step.Server, extra.Count(), judge, extra, ErrErrant)
 	}
 	return nil
+}
+
+// judge is the server whose set is the chain's: the master, and in a failover the
+// next one, which has been fed with all that will be.
+func (s site) judge() string {
+	if s.plan.Kind == Failover {
+		return s.plan.Target
+	}
+	return s.chain.Master()
 }
 
 // extra is what a server holds and the master does not, or has with another

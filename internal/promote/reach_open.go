@@ -35,6 +35,14 @@ func released(ctx context.Context, s site) (string, error) {
 	return fmt.Sprintf("%d commits waited", facts.Source.Waiting), server.Nudge(ctx)
 }
 
+func confirmed(ctx context.Context, s site) (string, error) {
+	server, err := s.subject()
+	if err != nil {
+		return "", err
+	}
+	return "", server.Nudge(ctx)
+}
+
 func disarmed(ctx context.Context, s site) (string, error) {
 	server, facts, err := s.look(ctx)
 	if err != nil || !facts.ReplicaSemiSync {

@@ -19,12 +19,15 @@ func saved(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if replaced(info, facts) || (facts.Clone != nil && (facts.Clone.Emptied || facts.Clone.State == topology.CloneInProgress)) {
+	if facts.Clone != nil && (facts.Clone.Emptied || facts.Clone.State == topology.CloneInProgress) {
 		return "what it held is gone already", nil
 	}
 	errant, err := errantAt(ctx, s, info, facts)
 	if err != nil {
 		return "", err
+	}
+	if errant.Empty() && replaced(info, facts) {
+		return "what it held is gone already", nil
 	}
 	s.note.Errant, s.note.Clone = errant, "none"
 	if facts.Clone != nil {
@@ -113,7 +116,8 @@ func sole(ctx context.Context, s site) (string, error) {
 	if err != nil || s.chain.Burning.Contains(set) {
 		return "", err
 	}
-	_, master, err := s.named(s.chain.Master())
+	judge := s.judge()
+	_, master, err := s.named(judge)
 	if err != nil {
 		return "", err
 	}
@@ -124,7 +128,7 @@ func sole(ctx context.Context, s site) (string, error) {
 	// What the master got from there after all is the chain's, and nobody's to give again.
 	left := set.Minus(truth.Executed)
 	for _, other := range s.chain.Servers {
-		if other.Name == s.step.Server || other.Name == s.chain.Master() {
+		if other.Name == s.step.Server || other.Name == judge {
 			continue
 		}
 		theirs, err := s.Server(other).Look(ctx)

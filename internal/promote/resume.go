@@ -63,12 +63,19 @@ func resumeUndo(c topology.Case, open Progress, failed string) (Course, string) 
 func resumeFailover(c topology.Case, plan Plan, failed string) (Course, string) {
 	p := c.Digest()
 	switch {
-	case plan.Rule == "operator":
+	case plan.Rule == "operator" && p.Up(plan.Target):
 		return GoOn, ""
+	case plan.Rule == "operator":
+		return Abort, fmt.Sprintf("%s does not answer any more, and nothing was opened", plan.Target)
 	case better(p, plan):
 		target, _ := p.Target()
 		return Abort, fmt.Sprintf("%s cannot be made ready (%s), and %s can", plan.Target, failed, target)
-	case !p.Up(plan.From) || plan.Rule == "master-behind-acker" || plan.Rule == "master-hanging":
+	case !p.Up(plan.From):
+		return GoOn, ""
+	case plan.Rule == "master-behind-acker" || plan.Rule == "master-hanging":
+		if target, why := p.Target(); target == "" {
+			return Abort, "nothing was opened: " + why
+		}
 		return GoOn, ""
 	case !p.Up(plan.Target):
 		return Abort, fmt.Sprintf("%s does not answer any more, and the old master %s does: nothing was opened", plan.Target, plan.From)
@@ -96,6 +103,8 @@ func resumeRepair(c topology.Case, open Progress, failed string) (Course, string
 		return Abort, "the master is dead: " + v.Why
 	case open.Plan.Kind == Rebuild && c.Digest().MissedFor(open.Plan.Target) >= rebuildPatience:
 		return Abort, open.Plan.Target + " does not answer any more"
+	case open.Plan.Kind == Rebuild && v.Action == topology.Rebuild && v.Server != open.Plan.Target && !c.Digest().Up(open.Plan.Target):
+		return Abort, GivesWay + v.Why
 	case open.Plan.Kind == Rebuild && v.Action != topology.Rebuild && For(c, v) != nil:
 		// The copy goes on at the server by itself; its plan is made anew when nothing else is to be done.
 		return Abort, GivesWay + v.Why

@@ -10,7 +10,7 @@ import (
 func (c *control) Burn(ctx context.Context, set topology.GTIDSet) error {
 	want := vecOf(set)
 	return c.change(ctx, "burn", func(r *request) {
-		if c.s.disk.stuck || c.s.closed || c.s.offline {
+		if c.s.disk.stuck || c.s.offline {
 			return
 		}
 		for origin, last := range want {
@@ -22,8 +22,7 @@ func (c *control) Burn(ctx context.Context, set topology.GTIDSet) error {
 	})
 }
 
-// Nudge implements promote.Server. It does not wait for the acknowledgement:
-// whether that comes shows in the commits before it.
+// Nudge implements promote.Server.
 func (c *control) Nudge(ctx context.Context) error {
 	return c.change(ctx, "nudge", func(r *request) {
 		if c.s.disk.stuck {
@@ -33,6 +32,8 @@ func (c *control) Nudge(ctx context.Context) error {
 			t := txn{origin: int8(c.s.id), n: c.s.logged[c.s.id] + 1}
 			c.s.w.given(c.s, t)
 			c.s.log(t, &write{over: true})
+			c.s.waitExecuted(c.s.logged, controlTimeout/2, r.reply)
+			return
 		}
 		r.reply(nil)
 	})

@@ -107,6 +107,9 @@ func (p *Picture) rescue() (AckerChange, string) {
 	if stand := p.ackerFor(); stand != "" {
 		return AckerChange{Grow: []string{stand}, Acks: need}, p.lost(live, need, stalled, stand+" takes over acknowledging")
 	}
+	if live >= need && need > 1 { // they answer, and too few of them acknowledge
+		return AckerChange{Acks: need - 1}, p.lost(live, need, stalled, "nobody can take over, so it waits for fewer")
+	}
 	if live > 0 && live < need {
 		return AckerChange{Acks: live}, p.lost(live, need, stalled, "nobody can take over, so it waits for fewer")
 	}

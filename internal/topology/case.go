@@ -178,15 +178,21 @@ func (p *Picture) masterRefused() bool {
 	return m.refused >= p.quorum() && m.answered == 0 && m.alive == 0
 }
 
-// directReplicas are the servers in rotation whose source should be the master.
+// directReplicas are the servers in rotation whose source is the master, or should be.
 func (p *Picture) directReplicas() []*seen {
 	var out []*seen
 	for _, s := range p.Chain.Servers {
-		if s.Standing == In && s.Name != p.master.Name && p.Chain.SourceOf(s.Name) == p.master.Name {
+		if s.Standing == In && s.Name != p.master.Name && (p.Chain.SourceOf(s.Name) == p.master.Name || p.follows(p.seen[s.Name], p.master)) {
 			out = append(out, p.seen[s.Name])
 		}
 	}
 	return out
+}
+
+// follows says that the server was last seen to replicate from source: a slave
+// whose candidate is lost follows the master for a while.
+func (p *Picture) follows(s *seen, source Server) bool {
+	return s.facts != nil && s.facts.Link != nil && s.facts.Link.SourceAddr == source.Addr()
 }
 
 // stillHears says that the replica was seen to receive from the master after

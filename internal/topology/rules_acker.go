@@ -110,6 +110,8 @@ func ackersAstray(p *Picture) (found, bool) {
 		return say(r.Grow[0], "%s is whole and should acknowledge for %s as well as {%s}", join(r.Grow), p.master.Name, join(p.Chain.Ackers))
 	case len(r.Gone) > 0:
 		return say(r.Gone[0], "acker %s is dead and cannot acknowledge before it is armed again: {%s} do without it", join(r.Gone), join(r.Set(p.Chain.Ackers)))
+	case len(r.Drop) > 0 && p.Stalled() > 0:
+		return found{}, false // some acker answers and acknowledges nothing: it may be one of those that would stay
 	case len(r.Drop) > 0:
 		return say(r.Drop[0], "%s need not acknowledge any more: {%s} do", join(r.Drop), join(r.Set(p.Chain.Ackers)))
 	case r.Acks != p.Chain.AcksNeeded():
@@ -136,6 +138,16 @@ func durabilityWeak(p *Picture) (found, bool) {
 		}
 	}
 	return found{}, false
+}
+
+// commitsStalled is what is left when nobody can take over and the master waits
+// for one acknowledgement only.
+func commitsStalled(p *Picture) (found, bool) {
+	if p.Chain.Policy.Durability != SemiSync || p.masterFacts() == nil || p.Stalled() < stallPatience {
+		return found{}, false
+	}
+	return found{server: p.master.Name, why: fmt.Sprintf("commits at %s wait for %s: {%s} answer and acknowledge nothing, and no other server can take over",
+		p.master.Name, p.Stalled().Std().Round(100*time.Millisecond), join(p.Chain.Ackers))}, true
 }
 
 func ackerBehind(p *Picture) (found, bool) {

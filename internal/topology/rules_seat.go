@@ -94,7 +94,7 @@ func maintenanceOver(p *Picture) (found, bool) {
 // costs it. The sentence says why there is none.
 func (p *Picture) Donor(name string) (donor, why string) {
 	for _, s := range p.Chain.Servers {
-		if f := p.seen[s.Name].facts; s.Name != name && f != nil && f.Clone != nil && f.Clone.State == CloneInProgress {
+		if f := p.seen[s.Name].facts; s.Name != name && p.seen[s.Name].up() && f != nil && f.Clone != nil && f.Clone.State == CloneInProgress {
 			return "", fmt.Sprintf("%s is being rebuilt from %s, one at a time", s.Name, f.Clone.Source)
 		}
 	}

@@ -37,6 +37,7 @@ func (p *Picture) target() (*seen, string) {
 		return nil, why
 	}
 	var reasons []string
+	var second []*seen // heirs with something against them
 	for _, heir := range p.Chain.heirs() {
 		s := p.seen[heir.Name]
 		why := ""
@@ -48,15 +49,23 @@ func (p *Picture) target() (*seen, string) {
 			why = fmt.Sprintf("%s %s is %s", heir.Seat, heir.Name, heir.Standing)
 		case !s.up():
 			why = fmt.Sprintf("%s %s does not answer either (%s)", heir.Seat, heir.Name, s.lastErr)
-		case p.Reusable(heir.Name):
-			why = fmt.Sprintf("%s %s was rebuilt and would give GTIDs again that it gave before", heir.Seat, heir.Name)
 		default:
 			why = p.incomplete(s)
 		}
-		if why == "" {
+		switch {
+		case why == "" && p.rests("target", heir.Name):
+			second = append(second, s) // it could not be made ready a moment ago
+			continue
+		case why == "" && p.Reusable(heir.Name):
+			second = slices.Insert(second, 0, s) // it has to take GTIDs out of use first, which takes a moment longer
+			continue
+		case why == "":
 			return s, ""
 		}
 		reasons = append(reasons, why)
+	}
+	if len(second) > 0 {
+		return second[0], ""
 	}
 	if len(reasons) == 0 {
 		return nil, "the chain has neither candidate nor slave"
@@ -113,7 +122,14 @@ func (p *Picture) incomplete(s *seen) string {
 // for its errant transactions: it must not be master yet.
 func (p *Picture) Reusable(name string) bool {
 	s, known := p.Chain.Server(name)
-	return known && s.UUID != "" && !p.Chain.Retired.OfServer(s.UUID).Empty()
+	if !known || s.UUID == "" {
+		return false
+	}
+	retired := p.Chain.Retired.OfServer(s.UUID)
+	if facts, _ := p.Facts(name); facts != nil {
+		retired = retired.Minus(facts.Executed) // what it holds, it does not give
+	}
+	return !retired.Empty()
 }
 
 // broken says that the server's applier stopped with an error.

@@ -46,6 +46,7 @@ type Mind struct {
 	highWaterAt time.Time        // of the last proposal
 	failed      string           // the last try of the open plan's next step
 	failedAt    string           // which plan and step that was
+	failedSince time.Time        // its first try that failed
 	underway    string           // the step that takes its time, once that was said
 	skipped     string           // the recovery that was recorded as not done
 	braked      string           // what the global brake said of the failover that is due

@@ -31,6 +31,9 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		}
 	}
 	if failed != "" {
+		if now := m.around.Now(); open.Plan.Kind == promote.Failover && now.Sub(m.failedSince) >= heirPatience {
+			m.resting[restKey(topology.Verdict{Rule: "target", Server: open.Plan.Target})] = rest{until: now.Add(time.Minute)}
+		}
 		c = m.look(ctx, p, true)
 		c.Resting = m.restingAt(c.Now)
 		if course, why := promote.Resume(c, open, failed); course != promote.GoOn {
@@ -94,6 +97,9 @@ func (m *Mind) step(ctx context.Context, p journal.Product) (done bool, err erro
 
 // wait notes that the plan cannot go on, and whom it waits for.
 func (m *Mind) wait(open promote.Progress, step promote.Step, err error) {
+	if m.failedAt != stepKey(open) {
+		m.failedSince = m.around.Now()
+	}
 	if m.failed != err.Error() || m.failedAt != stepKey(open) {
 		m.event("step waits", true, "kind", open.Plan.Kind, "step", step, "error", err)
 	}
@@ -129,6 +135,10 @@ func (m *Mind) leave(ctx context.Context, open promote.Progress, course promote.
 	m.failed, m.failedAt, m.settledAt = "", "", m.around.Now()
 	return true, nil
 }
+
+// heirPatience is how long a failover tries to make its target ready before
+// another heir is tried, if there is one.
+const heirPatience = 10 * time.Second
 
 const (
 	restAtFirst = time.Second
