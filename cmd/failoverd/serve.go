@@ -19,6 +19,7 @@ import (
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/cluster"
 	"github.com/failoverd/failoverd/internal/config"
+	"github.com/failoverd/failoverd/internal/errant"
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/object"
 	"github.com/failoverd/failoverd/internal/pki"
@@ -74,6 +75,7 @@ type parts struct {
 	trust                publish.Trust
 	store                object.Store
 	credentials          mysql.Credentials
+	clone                config.Clone
 }
 
 // prepare reads keys and secrets, so that what is missing is said before anything starts.
@@ -136,6 +138,7 @@ func (p *parts) readAccounts(m config.MySQL) error {
 		}
 		*account.to = mysql.Account{User: account.from.User, Password: password}
 	}
+	p.clone = m.Clone
 	p.credentials.Replication.TLS, p.credentials.Replication.CA = m.ReplicationTLS, m.CA
 	if m.CA == "" {
 		return nil
@@ -183,6 +186,7 @@ func serve(ctx context.Context, cfg config.Config, p *parts, bootstrap bool) err
 		ID: cfg.ID, Logger: p.log, Trust: p.trust, Peers: peers,
 		Dial: func(s topology.Server) watcher.Probe { return must(mysql.NewProbe(p.server(s, p.credentials.Probe))) },
 		Open: func(s topology.Server) promote.Server { return must(mysql.Open(p.server(s, p.credentials.Control))) },
+		Save: p.save,
 		NewPublisher: func(announce func(context.Context, *publish.Head) error) watcher.Publisher {
 			return publish.NewPublisher(p.store, p.key, publish.Options{Trust: p.trust, Announce: announce})
 		},
@@ -241,7 +245,18 @@ func listen(cfg config.Config, p *parts, handler http.Handler) (*http.Server, ne
 }
 
 func (p *parts) server(s topology.Server, account mysql.Account) mysql.Config {
-	return mysql.Config{Addr: s.Addr(), Account: account, TLS: p.credentials.TLS, Replication: p.credentials.Replication}
+	return mysql.Config{Addr: s.Addr(), Account: account, TLS: p.credentials.TLS, Replication: p.credentials.Replication,
+		CloneDataRate: p.clone.DataRate, CloneNetworkRate: p.clone.NetworkRate}
+}
+
+// save is a watcher.SaveFunc. It has sessions of its own, so that a new leader ends them like any other of this one.
+func (p *parts) save(ctx context.Context, product string, epoch uint64, s topology.Server, set topology.GTIDSet) (string, error) {
+	source, err := mysql.Open(p.server(s, p.credentials.Control))
+	if err != nil {
+		return "", err
+	}
+	defer source.Close()
+	return errant.Save(ctx, source, p.store, errant.Request{Product: product, Server: s.Name, Epoch: epoch, Set: set})
 }
 
 func founders(cfg config.Config) []cluster.Peer {

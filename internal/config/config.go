@@ -69,8 +69,18 @@ type MySQL struct {
 	// are plain and passwords travel RSA-encrypted.
 	CA string `yaml:"ca"`
 	// ReplicationTLS makes replicas use TLS to their source.
-	ReplicationTLS bool `yaml:"replicationTLS"`
+	ReplicationTLS bool  `yaml:"replicationTLS"`
+	Clone          Clone `yaml:"clone"`
 }
+
+// Clone bounds what the rebuild of a server takes from its donor, MiB/s; 0 is no bound.
+type Clone struct {
+	DataRate    int `yaml:"dataRate"`    // read from disk
+	NetworkRate int `yaml:"networkRate"` // sent
+}
+
+// maxCloneRate is the most that MySQL takes (manual, "clone_max_data_bandwidth"), MiB/s.
+const maxCloneRate = 1 << 20
 
 // Account is a MySQL account.
 type Account struct {
@@ -193,6 +203,14 @@ func (c *Config) check() (place string, err error) {
 	}{{"$.s3.accessKey", c.S3.AccessKey}, {"$.s3.secretKey", c.S3.SecretKey}} {
 		if err := secret.check(false); err != nil {
 			return secret.place, err
+		}
+	}
+	for _, rate := range []struct {
+		place string
+		value int
+	}{{"$.mysql.clone.dataRate", c.MySQL.Clone.DataRate}, {"$.mysql.clone.networkRate", c.MySQL.Clone.NetworkRate}} {
+		if rate.value < 0 || rate.value > maxCloneRate {
+			return rate.place, fmt.Errorf("%d is not a rate: 1 to %d MiB/s, or 0 for no bound", rate.value, maxCloneRate)
 		}
 	}
 	return c.checkWatchers()

@@ -22,6 +22,7 @@ mysql:
   probe: {user: probe, password: {file: probe.secret}}
   control: {user: control, password: {env: CONTROL_PASSWORD}}
   replication: {user: repl, password: {credential: repl}}
+  clone: {dataRate: 200}
 store: file:///tmp/store
 signing: {key: publish.key}
 `
@@ -33,11 +34,12 @@ func TestGoodFileIsRead(t *testing.T) {
 	assert.Equal(t, "127.0.0.1:7481", c.Raft.Advertise)
 	assert.Equal(t, "https://127.0.0.1:7480", c.API.Advertise)
 	assert.Equal(t, "/etc/failoverd/probe.secret", c.MySQL.Probe.Password.File)
+	assert.Equal(t, Clone{DataRate: 200}, c.MySQL.Clone)
 }
 
 func TestBadFileShowsTheLine(t *testing.T) {
 	for _, c := range []struct{ fact, old, new, says, shows string }{
-		{"unknown key", "store: file", "stroe: x\nstore: file", "stroe", "13 | stroe"},
+		{"unknown key", "store: file", "stroe: x\nstore: file", "stroe", "14 | stroe"},
 		{"wrong type", "data: data", "data: [1, 2]", "string", " 2 | data"},
 		{"missing secret", "probe: {user: probe, password: {file: probe.secret}}", "probe: {user: probe}", "mysql.probe.password: missing", ""},
 		{"secret in the file", "{env: CONTROL_PASSWORD}", "hunter2", "does not belong in this file", ""},
@@ -45,6 +47,9 @@ func TestBadFileShowsTheLine(t *testing.T) {
 		{"no id", "id: w1\n", "", "id: missing", ""},
 		{"address without port", "raft: {bind: 127.0.0.1:7481}", "raft: {bind: localhost}", "is not host:port", " 3 | raft"},
 		{"api without https", `"https://127.0.0.2:7480"`, `"127.0.0.2:7480"`, "is not https://host:port", " 7 |"},
+		{"negative rate", "dataRate: 200", "dataRate: -1", "mysql.clone.dataRate: -1 is not a rate", "13 |"},
+		{"too high a rate", "dataRate: 200", "networkRate: 2000000", "mysql.clone.networkRate: 2000000 is not a rate", "13 |"},
+		{"rate with a unit", "dataRate: 200", "dataRate: 200M", "int", "13 |"},
 		{"twice the same watcher", "id: w2", "id: w1", "two watchers", " 7 |"},
 	} {
 		t.Run(c.fact, func(t *testing.T) {

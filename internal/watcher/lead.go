@@ -16,7 +16,7 @@ func (w *Watcher) lead(term context.Context) {
 	world := newWorld(w.cfg.Open, func(ctx context.Context, _ string) error {
 		_, err := w.publisher.Announce(ctx, w.input())
 		return err
-	})
+	}, newSavings(term, w.cfg.Save))
 	defer world.close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -150,7 +150,7 @@ func (a *around) Published(chain topology.Chain) bool { return shows(a.w.feed.He
 
 func (a *around) Propose(ctx context.Context, c journal.Command) error { return a.w.Propose(ctx, c) }
 
-func (a *around) World(topology.Chain) promote.World { return a.world }
+func (a *around) World(chain topology.Chain) promote.World { return chainWorld{a.world, chain.Epoch} }
 
 // Views asks everybody at once for a fresh look, or takes what was last heard.
 func (a *around) Views(ctx context.Context, product string, look bool) []topology.View {

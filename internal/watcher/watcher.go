@@ -47,6 +47,8 @@ type Config struct {
 	Peers Peers
 	// NewPublisher makes the publisher; announce commits and serves a document.
 	NewPublisher func(announce func(context.Context, *publish.Head) error) Publisher
+	// Save keeps errant transactions before their server is rebuilt. Without it no server that holds any is.
+	Save SaveFunc
 	// Trust verifies documents that come back from the journal.
 	Trust publish.Trust
 }

@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -15,13 +14,25 @@ import (
 type world struct {
 	open    func(topology.Server) promote.Server
 	publish func(ctx context.Context, product string) error
+	savings *savings
 
 	mu      sync.Mutex
 	servers map[string]promote.Server // by address
 }
 
-func newWorld(open func(topology.Server) promote.Server, publish func(context.Context, string) error) *world {
-	return &world{open: open, publish: publish, servers: map[string]promote.Server{}}
+func newWorld(open func(topology.Server) promote.Server, publish func(context.Context, string) error, s *savings) *world {
+	return &world{open: open, publish: publish, savings: s, servers: map[string]promote.Server{}}
+}
+
+// chainWorld is the world as the plan of one chain sees it.
+type chainWorld struct {
+	*world
+	epoch uint64
+}
+
+// Save implements promote.World.
+func (w chainWorld) Save(ctx context.Context, product string, s topology.Server, set topology.GTIDSet) (string, error) {
+	return w.savings.await(ctx, product, w.epoch, s, set)
 }
 
 // Server implements promote.World.
@@ -66,13 +77,9 @@ func (w *world) Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Save implements promote.World.
-func (w *world) Save(context.Context, string, topology.Server, topology.GTIDSet) (string, error) {
-	return "", errors.New("no store for errant transactions is configured")
-}
-
-// close ends the connections of adapters that have any.
+// close ends the connections of adapters that have any. The term is over.
 func (w *world) close() {
+	w.savings.wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, server := range w.servers {
