@@ -2,6 +2,8 @@ package topology
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -140,10 +142,26 @@ func durabilityWeak(p *Picture) (found, bool) {
 	return found{}, false
 }
 
-// commitsStalled is what is left when nobody can take over and the master waits
-// for one acknowledgement only.
+// commitsStalled is what is left when nobody can take over.
 func commitsStalled(p *Picture) (found, bool) {
-	if p.Chain.Policy.Durability != SemiSync || p.masterFacts() == nil || p.Stalled() < stallPatience {
+	if p.Chain.Policy.Durability != SemiSync || p.masterFacts() == nil {
+		return found{}, false
+	}
+	if !slices.ContainsFunc(p.Chain.Ackers, p.acks) {
+		var others []string
+		for _, s := range p.Chain.Servers {
+			if s.Name == p.master.Name {
+				continue
+			}
+			how := p.seen[s.Name].contacts(p.Watchers)
+			if s.Standing != In {
+				how = string(s.Standing)
+			}
+			others = append(others, fmt.Sprintf("%s is %s", s.Name, how))
+		}
+		return found{server: p.master.Name, why: fmt.Sprintf("no server can acknowledge, every write at %s waits for one: %s", p.master.Name, strings.Join(others, ", "))}, true
+	}
+	if p.Stalled() < stallPatience {
 		return found{}, false
 	}
 	return found{server: p.master.Name, why: fmt.Sprintf("commits at %s wait for %s: {%s} answer and acknowledge nothing, and no other server can take over",

@@ -121,6 +121,9 @@ func (s *sighter) once(ctx context.Context, asked bool) {
 	if err != nil {
 		s.err = err.Error()
 	}
+	if was.Missed() && !contact.Missed() && !s.beats.since.IsZero() {
+		s.beats.since = time.Now() // what the network held back says nothing of the server
+	}
 	switch {
 	case !contact.Missed():
 		s.missedSince = time.Time{}
