@@ -25,8 +25,9 @@ import (
 // closed fully again, and its link removed, for a server whose clone failed would
 // otherwise resume replication without any data at its next start. The applier is
 // stopped first: with half a transaction, whose rest is lost with its source, it
-// would hold on to the tables that are to go. Offline mode, a running receiver and
-// the semi-sync plugins do not matter.
+// would hold on to the tables that are to go. It then waits a minute for that rest;
+// ErrUnderway is returned meanwhile. Offline mode, a running receiver and the
+// semi-sync plugins do not matter.
 //
 // When the copy is complete the server restarts by itself: its connections break,
 // and for some seconds it is Refused. Without a supervisor it shuts down (error
@@ -41,8 +42,12 @@ func (s *Server) Clone(ctx context.Context, donor topology.Server) error {
 	if account.User == "" {
 		return fmt.Errorf("%s: no replication account is configured", op)
 	}
-	touched, applies := false, false
-	err := s.change(ctx, op, 2*s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
+	applies, err := s.stopApplier(ctx, op)
+	if err != nil {
+		return err
+	}
+	touched := false
+	err = s.change(ctx, op, 2*s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
 		facts, err := lookAt(ctx, conn)
 		switch {
 		case err != nil:
@@ -55,10 +60,12 @@ func (s *Server) Clone(ctx context.Context, donor topology.Server) error {
 		case facts.Open():
 			return errors.New("the server is open for writes")
 		}
-		touched, applies = true, facts.Link != nil && facts.Link.SQL == topology.On
+		touched = true
 		return s.prepareClone(ctx, conn, facts, donor)
 	})
 	switch {
+	case !touched && err != nil && applies:
+		return errors.Join(err, s.StartApplier(ctx))
 	case !touched:
 		return err
 	case err != nil && errors.Is(err, promote.ErrUnreachable):
@@ -67,6 +74,22 @@ func (s *Server) Clone(ctx context.Context, donor topology.Server) error {
 		return errors.Join(err, s.undoClone(ctx, applies))
 	}
 	return s.cloneFrom(ctx, op, donor, applies)
+}
+
+// stopApplier stops the SQL thread and says whether it ran.
+func (s *Server) stopApplier(ctx context.Context, op string) (ran bool, err error) {
+	facts, err := s.Look(ctx)
+	if err != nil || facts.Link == nil || facts.Link.SQL != topology.On || facts.Open() {
+		return false, err
+	}
+	err = s.exec(ctx, op, stopApplierSQL)
+	if err == nil || ctx.Err() != nil || !errors.Is(err, promote.ErrUnreachable) {
+		return true, err
+	}
+	if facts, look := s.Look(ctx); look != nil || facts.Link == nil || facts.Link.SQL != topology.On {
+		return true, look
+	}
+	return true, fmt.Errorf("%s: the applier is still stopping: %w", op, promote.ErrUnderway)
 }
 
 // undoClone makes a server that does not clone what it was before, or seals it
@@ -89,11 +112,6 @@ func (s *Server) undoClone(ctx context.Context, applies bool) error {
 
 // prepareClone gets everything ready that CLONE needs.
 func (s *Server) prepareClone(ctx context.Context, conn *sql.Conn, facts topology.Facts, donor topology.Server) error {
-	if facts.Link != nil {
-		if err := exec(ctx, conn, stopApplierSQL); err != nil {
-			return err
-		}
-	}
 	if err := exec(ctx, conn, halfOpenSQL); err != nil {
 		return err
 	}
