@@ -94,7 +94,7 @@ func TestCloneReplacesAnErrantServer(t *testing.T) {
 	assert.False(t, facts.Clone.Emptied)
 	assert.Empty(t, facts.Clone.Error)
 	t.Logf("met on the way: %v", met)
-	assert.Subset(t, []topology.Contact{topology.Answered, topology.Refused, topology.Unclear, topology.Silent, topology.Denied}, keys(met))
+	assert.False(t, met[topology.Busy])
 	master, err := a.server.Look(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, before.UUID, facts.UUID, "its UUID is kept")
@@ -129,13 +129,6 @@ func TestCloneReplacesAnErrantServer(t *testing.T) {
 	assert.True(t, facts.SuperReadOnly)
 	require.NoError(t, c.server.Follow(ctx, b.Place()))
 	require.NoError(t, c.mysqld.AwaitReplicating(ctx))
-}
-
-func keys(met map[topology.Contact]bool) (out []topology.Contact) {
-	for contact := range met {
-		out = append(out, contact)
-	}
-	return out
 }
 
 func TestCloneThatIsRefusedLeavesEverythingAsItWas(t *testing.T) {
