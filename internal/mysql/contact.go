@@ -45,13 +45,14 @@ func contactOfNumber(number uint16) topology.Contact {
 	switch number {
 	case errTooManyConnections, errOutOfResources, errCannotCreateThread, errTooManyUserConns, errUserLimitReached:
 		return topology.Busy
+	case 3032:
+		return topology.Offline
 	case 1044, 1045, // access denied to a database, to a user
 		1129, 1130, // host blocked after too many broken handshakes, host not allowed
 		1142, 1143, 1227, // a privilege is missing
 		1251, 1524, // the account's authentication plugin is not spoken or not loaded
 		1698,       // access denied without password
 		1820, 1862, // the password must be changed, has expired
-		3032, // offline mode
 		3118, // account locked
 		3159, // only encrypted connections
 		3955: // account blocked for a while

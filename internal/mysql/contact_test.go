@@ -42,7 +42,7 @@ func TestOnlyTheKernelAndSilenceCountAsSignsOfDeath(t *testing.T) {
 		{server(1129), topology.Denied},
 		{server(1698), topology.Denied},
 		{server(1820), topology.Denied},
-		{server(3032), topology.Denied},
+		{server(3032), topology.Offline},
 		{server(3118), topology.Denied},
 		{server(1053), topology.Unclear},
 		{server(1105), topology.Unclear},

@@ -76,7 +76,7 @@ func versionOf(ctx context.Context, server topology.Server, c Credentials) (vers
 			continue
 		}
 		version, err = plainVersion(ctx, cfg)
-		if contact = contactOf(err); contact != topology.Denied {
+		if contact = contactOf(err); contact != topology.Denied && contact != topology.Offline {
 			break
 		}
 	}
@@ -109,6 +109,8 @@ func reachable(server topology.Server, contact topology.Contact, err error) Find
 		f.Mend = "SET PERSIST max_connections = <more>"
 	case topology.Denied:
 		f.Requirement, f.Mend = "accounts", "correct the accounts' passwords in the configuration, or create the accounts: failoverd prints the statements"
+	case topology.Offline:
+		f.Mend = "SET GLOBAL offline_mode = OFF, once it is closed: a fence may not have been finished"
 	default:
 		f.Mend = "check the host name, and that both sides agree on TLS"
 	}

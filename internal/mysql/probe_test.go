@@ -93,12 +93,12 @@ func TestProbeTellsARealServersStates(t *testing.T) {
 		contact, err := pinged(t, newProbe(t, s.Addr(), credentials.Probe))
 		assert.Equal(t, topology.Busy, contact, "%v", err)
 	})
-	t.Run("a wrong password, a locked account and offline mode are denials", func(t *testing.T) {
+	t.Run("a wrong password is a denial, and offline mode is told from it", func(t *testing.T) {
 		contact, _ := pinged(t, newProbe(t, s.Addr(), Account{User: credentials.Probe.User, Password: "wrong-secret"}))
 		assert.Equal(t, topology.Denied, contact)
 		require.NoError(t, s.Exec(ctx, "SET GLOBAL offline_mode = ON"))
 		contact, err := pinged(t, p)
-		assert.Equal(t, topology.Denied, contact, "%v", err)
+		assert.Equal(t, topology.Offline, contact, "%v", err)
 		require.NoError(t, s.Exec(ctx, "SET GLOBAL offline_mode = OFF"))
 		contact, _ = pinged(t, p)
 		assert.Equal(t, topology.Answered, contact)

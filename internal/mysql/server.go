@@ -126,9 +126,25 @@ func (s *Server) ForgetSource(ctx context.Context) error {
 	})
 }
 
-// stopDrained stops both threads, but the applier only once the relay log has
-// nothing left to execute.
+// stopDrained stops both threads once the relay log has nothing left to execute.
+//
+// The applier goes first: the receiver may stop in the middle of a transaction,
+// and an applier that is in the middle of that one waits a minute for its rest
+// before it stops. What is left then is executed up to the last whole transaction.
 func stopDrained(ctx context.Context, conn *sql.Conn) error {
+	var receiver, applier, ignored string
+	if err := conn.QueryRowContext(ctx, receiverStateSQL).Scan(&receiver); err != nil {
+		return err
+	}
+	if err := conn.QueryRowContext(ctx, applierSQL).Scan(&applier, &ignored, &ignored); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	both := receiver == string(topology.On) && applier == string(topology.On)
+	if both {
+		if err := exec(ctx, conn, stopApplierSQL); err != nil {
+			return err
+		}
+	}
 	if err := exec(ctx, conn, stopReceiverSQL); err != nil {
 		return err
 	}
@@ -137,6 +153,11 @@ func stopDrained(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	if undrained != "" {
+		if both {
+			if err := exec(ctx, conn, fmt.Sprintf(startApplierUntilSQL, undrained)); err != nil {
+				return err
+			}
+		}
 		done, err := executed(ctx, conn, undrained, time.Second)
 		if err != nil {
 			return err

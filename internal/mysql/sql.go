@@ -69,8 +69,12 @@ WHERE a.CHANNEL_NAME = ''`
 	stopReceiverSQL  = `STOP REPLICA IO_THREAD FOR CHANNEL ''`
 	startReceiverSQL = `START REPLICA IO_THREAD FOR CHANNEL ''`
 	startApplierSQL  = `START REPLICA SQL_THREAD FOR CHANNEL ''`
-	stopReplicaSQL   = `STOP REPLICA FOR CHANNEL ''`
-	startReplicaSQL  = `START REPLICA FOR CHANNEL ''`
+	stopApplierSQL   = `STOP REPLICA SQL_THREAD FOR CHANNEL ''`
+	// startApplierUntilSQL executes these transactions and stops; one that runs goes
+	// on with a warning. No transaction that is only begun is touched.
+	startApplierUntilSQL = `START REPLICA SQL_THREAD UNTIL SQL_AFTER_GTIDS = '%s' FOR CHANNEL ''`
+	stopReplicaSQL       = `STOP REPLICA FOR CHANNEL ''`
+	startReplicaSQL      = `START REPLICA FOR CHANNEL ''`
 
 	// resetReplicaSQL removes the link and its relay logs. 8.0.22.
 	// Privilege: RELOAD (RESET) and REPLICATION_SLAVE_ADMIN.
@@ -163,7 +167,6 @@ WHERE a.CHANNEL_NAME = ''`
 	// relay log stays while the applier runs: only a CHANGE with both threads stopped
 	// throws it away. 8.0.23. Privilege: REPLICATION_SLAVE_ADMIN.
 	heartbeatPeriodSQL = `CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 0.5 FOR CHANNEL ''`
-	stopApplierSQL     = `STOP REPLICA SQL_THREAD FOR CHANNEL ''`
 
 	// halfOpenSQL lifts super_read_only, under which CLONE and INSTALL PLUGIN are refused
 	// (error 1290), and keeps ordinary accounts out. 5.7. Privilege: SYSTEM_VARIABLES_ADMIN.

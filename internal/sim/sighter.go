@@ -99,8 +99,11 @@ func (g *sighter) answer(timer int) {
 
 func (g *sighter) replied(timer int) {
 	contact := topology.Answered
-	if g.s.denied {
+	switch {
+	case g.s.denied:
 		contact = topology.Denied
+	case g.s.offline:
+		contact = topology.Offline
 	}
 	if !g.scout.paused {
 		g.pinged(contact)

@@ -45,6 +45,8 @@ type Picture struct {
 type seen struct {
 	server                                   Server
 	answered, refused, silent, alive, absent int
+	// offline are those of alive who were told that it is in offline mode.
+	offline int
 	// unanswered is how long a majority has missed it, or while fewer miss it, the shortest of theirs.
 	unanswered Duration
 	misses     []Duration
@@ -107,6 +109,9 @@ func (s *seen) add(v View, settled Duration) {
 		s.silent++
 	default:
 		s.alive++
+	}
+	if sighting.Contact == Offline {
+		s.offline++
 	}
 	if sighting.Hanging > 0 {
 		s.hangs = append(s.hangs, sighting.Hanging)

@@ -63,7 +63,7 @@ var Rules = []Rule{
 		Why:  "Too few ackers answer and are up to date, or they answer and acknowledge nothing, so commits wait: another replica has to acknowledge.",
 		when: ackersLost},
 	{Name: "master-unprotected", Action: Protect,
-		Why:  "The master does not wait for an acknowledgement although the policy says so, or the acker does not offer any.",
+		Why:  "The master does not wait for the acknowledgements that the policy asks for, or for others, or an acker does not offer any.",
 		when: masterUnprotected},
 	{Name: "server-returned", Action: Rejoin,
 		Why:  "A server that was out of rotation answers, and everything it holds is the master's.",

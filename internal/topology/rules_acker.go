@@ -78,6 +78,9 @@ func (p *Picture) refusedByAll(s *seen) bool { return s.refused >= p.quorum() &&
 
 func masterUnprotected(p *Picture) (found, bool) {
 	mf := p.masterFacts()
+	if mf != nil && p.Chain.Policy.Durability == Async && mf.Source.Enabled {
+		return found{server: p.master.Name, why: fmt.Sprintf("%s waits for acknowledgements that the policy does not ask for and nobody gives", p.master.Name)}, true
+	}
 	if p.Chain.Policy.Durability != SemiSync || mf == nil {
 		return found{}, false
 	}

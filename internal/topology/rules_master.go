@@ -8,7 +8,13 @@ import (
 func secondMaster(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
-		if s.Name == p.master.Name || !seen.up() || seen.facts == nil || p.rests("second-master", s.Name) {
+		if s.Name == p.master.Name || s.Standing == Maintenance || p.rests("second-master", s.Name) {
+			continue
+		}
+		if seen.offline > 0 && !seen.up() {
+			return found{server: s.Name, why: fmt.Sprintf("%s is in offline mode: its fence was not finished", s.Name)}, true
+		}
+		if !seen.up() || seen.facts == nil {
 			continue
 		}
 		if f := seen.facts; f.Offline && !f.SuperReadOnly {

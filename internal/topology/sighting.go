@@ -14,6 +14,8 @@ const (
 	Busy Contact = "busy"
 	// Denied: the account was refused. Alive.
 	Denied Contact = "denied"
+	// Offline: it is in offline mode, which only administrators get past. Alive.
+	Offline Contact = "offline"
 	// Unclear: TLS, DNS or protocol errors; never a sign of death.
 	Unclear Contact = "unclear"
 )
