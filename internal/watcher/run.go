@@ -150,10 +150,12 @@ func (m *Mind) restAfter(plan promote.Plan) {
 		return
 	}
 	now := m.around.Now()
+	seen := map[string]bool{"": true}
 	for _, step := range plan.Steps {
-		if step.Server == "" {
-			continue
+		if seen[step.Server] {
+			continue // one failure is one, however many steps the plan has for a server
 		}
+		seen[step.Server] = true
 		key := restKey(topology.Verdict{Rule: plan.Rule, Server: step.Server})
 		pause := min(max(2*m.resting[key].pause, restAtFirst), restAtMost)
 		m.resting[key] = rest{until: now.Add(pause), pause: pause}
