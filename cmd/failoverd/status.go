@@ -225,6 +225,9 @@ func (c *cli) sayProduct(p api.Product, brake api.Brake) {
 		if text := standingText(p.Name, s.Server); text != "" && (!said || s.Standing == topology.Maintenance) {
 			c.say(p.Name+": ", s.Name+": "+text)
 		}
+		if text := rebuildText(p, s.Server); text != "" {
+			c.say(p.Name+": ", text)
+		}
 	}
 	if text := acksText(p.Policy.Durability, p.Acks, p.Ackers); text != "" && !usualAcks(p) {
 		c.say(p.Name+": ", text)
@@ -249,6 +252,20 @@ func standingText(product string, s topology.Server) string {
 		return "quarantined: " + s.Why
 	case topology.Out:
 		return "out of rotation until it answers and has shown that it holds nothing foreign: " + s.Why
+	}
+	return ""
+}
+
+// rebuildText says how a person brings a quarantined server back, where that is left to one.
+func rebuildText(p api.Product, s topology.Server) string {
+	rebuilt := p.Open != nil && p.Open.Plan.Kind == promote.Rebuild && p.Open.Plan.Target == s.Name
+	switch {
+	case s.Standing != topology.Quarantined || rebuilt:
+		return ""
+	case p.Policy.Rebuild == topology.RebuildAsk:
+		return fmt.Sprintf("%s: its data has to be replaced: \"failoverd rebuild %s %s\" saves what only it holds and does that", s.Name, p.Name, s.Name)
+	case p.Policy.Rebuild == topology.RebuildNever:
+		return fmt.Sprintf("%s: its data has to be replaced by hand, for the policy says rebuild: never", s.Name)
 	}
 	return ""
 }
