@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -111,7 +112,20 @@ func (s *Server) Restart(ctx context.Context) error {
 }
 
 // Freeze stops the server with SIGSTOP: its kernel still completes TCP connects, but nothing answers.
-func (s *Server) Freeze() error { return s.signal(syscall.SIGSTOP) }
+func (s *Server) Freeze() error {
+	if err := s.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	// The signal takes effect when the kernel gets to it: on a busy machine the
+	// server may answer for a moment longer.
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.PID()))
+		if err != nil || strings.Contains(string(stat), ") T ") {
+			break // or there is no such thing here
+		}
+	}
+	return nil
+}
 
 // Thaw ends a Freeze.
 func (s *Server) Thaw() error { return s.signal(syscall.SIGCONT) }

@@ -52,7 +52,7 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 	err := conn.QueryRowContext(ctx, factsStatement).Scan(
 		&f.UUID, &f.Version, &f.ServerID, &f.ReadOnly, &f.SuperReadOnly, &f.Offline, &executed, &purged, &settings, &status,
 		&host, &port, &sourceUUID, &io, &applier, &heartbeatAge, &queuedAge, &signs, &received, &autoPosition, &heartbeatSeconds,
-		&ioErrorNo, &ioError, &sqlErrorNo, &sqlError, &f.AsleepEvents, &disabledEvents)
+		&ioErrorNo, &ioError, &sqlErrorNo, &sqlError, &f.AsleepEvents, &disabledEvents, &f.HangingCommits)
 	if err != nil {
 		return f, err
 	}

@@ -36,7 +36,8 @@ const (
  (SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR <> @@GLOBAL.server_id),
  IF(EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'EVENT'),
   COALESCE((SELECT JSON_ARRAYAGG(CONCAT(EVENT_SCHEMA, '.', EVENT_NAME)) FROM information_schema.EVENTS
-   WHERE STATUS = 'DISABLED' OR STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR = @@GLOBAL.server_id), JSON_ARRAY()), NULL)
+   WHERE STATUS = 'DISABLED' OR STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR = @@GLOBAL.server_id), JSON_ARRAY()), NULL),
+ (SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_STATE = 'waiting for handler commit' AND PROCESSLIST_TIME >= 5)
 FROM (SELECT 1) one
 LEFT JOIN performance_schema.replication_connection_configuration c ON c.CHANNEL_NAME = ''
 LEFT JOIN performance_schema.replication_connection_status s ON s.CHANNEL_NAME = ''

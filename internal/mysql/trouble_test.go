@@ -131,6 +131,10 @@ func TestAMasterWhoseDiskIsFullIsFoundOutByHeartbeatsAlone(t *testing.T) {
 	assert.ErrorContains(t, err, "1114", "tables say so at once, the binary log waits for space")
 	beatUntilItHangs(t, pa)
 	assertOnlyHeartbeatsTell(t, a, b, pa)
+	require.Eventually(t, func() bool {
+		facts, err := pa.Look(ctx)
+		return err == nil && facts.HangingCommits > 0
+	}, 15*time.Second, 100*time.Millisecond, "what hangs for five seconds shows")
 
 	server := control(t, a)
 	assert.Equal(t, uint16(errLockWait), serverNumber(timed(t, "close", func() error { return server.SetSuperReadOnly(ctx, true) })))

@@ -21,6 +21,10 @@ func following(ctx context.Context, s site) (string, error) {
 	if s.step.Server == s.chain.Master() {
 		return "", fmt.Errorf("%s is the master of epoch %d", s.step.Server, s.chain.Epoch)
 	}
+	if facts.Clone != nil && facts.Clone.Emptied {
+		// What it has received since says nothing of what it lacks.
+		return "", fmt.Errorf("%s lost its data to a copy that was not completed: %w", s.step.Server, ErrErrant)
+	}
 	if !facts.SuperReadOnly {
 		if err := server.SetSuperReadOnly(ctx, true); err != nil {
 			return "", err

@@ -43,7 +43,7 @@ func (c *control) Clone(ctx context.Context, donor topology.Server) error {
 }
 
 func (c *cloning) facts() *topology.Clone {
-	return &topology.Clone{State: c.state, Source: c.donor.addr, Error: c.err, Begun: c.begun.String()}
+	return &topology.Clone{State: c.state, Source: c.donor.addr, Error: c.err, Begun: c.begun.String(), Emptied: c.dropped && c.state != topology.CloneCompleted}
 }
 
 func (c *cloning) fail(why string) { c.state, c.err = topology.CloneFailed, why }

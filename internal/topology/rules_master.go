@@ -137,6 +137,18 @@ func masterHanging(p *Picture) (found, bool) {
 	return found{server: p.master.Name, why: fmt.Sprintf("%s answers, but commits nothing for %s, and no acknowledgement is waited for", p.master.Name, m.hanging.Std().Round(100*time.Millisecond))}, true
 }
 
+func commitsHanging(p *Picture) (found, bool) {
+	mf := p.masterFacts()
+	if mf == nil || mf.HangingCommits == 0 || mf.Source.Waiting > 0 {
+		return found{}, false
+	}
+	help := ""
+	if p.Chain.Policy.WriteProbe == 0 {
+		help = ". With writeProbe in its policy, failoverd would fail over"
+	}
+	return found{server: p.master.Name, why: fmt.Sprintf("%d commits have hung at %s for 5 s and more: look whether its disk is full or stuck%s", mf.HangingCommits, p.master.Name, help)}, true
+}
+
 // Hanging is how long the write probes of a majority have hung at the master.
 func (p *Picture) Hanging() Duration { return p.seen[p.master.Name].hanging }
 

@@ -60,6 +60,8 @@ type Facts struct {
 	Source SourceSemiSync `json:"semiSyncSource"`
 	// ReplicaSemiSync says whether the server offers to acknowledge for its source.
 	ReplicaSemiSync bool `json:"semiSyncReplica"`
+	// HangingCommits is how many sessions have been in their commit for 5 s and more.
+	HangingCommits int `json:"hangingCommits,omitempty"`
 	// AsleepEvents is how many scheduled events are switched off here because
 	// they came by replication (status REPLICA_SIDE_DISABLED).
 	AsleepEvents int `json:"asleepEvents,omitempty"`
