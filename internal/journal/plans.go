@@ -90,6 +90,10 @@ func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 				s.CloneMark = note.Clone
 			}
 		})
+	case promote.Detached:
+		if step.Server == p.Chain.Attached {
+			p.Chain.Attached = ""
+		}
 	case promote.Burned:
 		p.Chain.Retired, p.Chain.Burning = p.Chain.Retired.Minus(note.Burned), p.Chain.Burning.Minus(note.Burned)
 	case promote.Sole:
@@ -144,6 +148,7 @@ func (p *Product) promoted(after topology.Chain, at time.Time) {
 	for _, note := range p.Open.Notes {
 		p.Chain.HighWater = p.Chain.HighWater.Union(note.HighWater)
 	}
+	p.Chain.Attached = p.Open.Plan.Target
 	if after.Last != nil {
 		last := *after.Last
 		last.At = at

@@ -196,6 +196,9 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 			ackers = append(ackers, s.Name)
 		}
 	}
+	if old := p.Chain.Master(); p.Chain.Attached == old {
+		ackers = union(ackers, old) // its old link may lead to the new master
+	}
 	next := candidate.Name
 	if next == p.Chain.Master() {
 		next = "" // it is the one that failed, or hands over

@@ -168,6 +168,9 @@ type Chain struct {
 	// Acks is how many acknowledgements the master waits for at least, 0 for one.
 	// It grows at the master first, and shrinks here first.
 	Acks int `json:"acks,omitempty"`
+	// Attached is the master while it may still have the link of the replica that it
+	// was, and offer acknowledgements over it; empty once that is gone.
+	Attached string `json:"attached,omitempty"`
 	// HighWater is a set of transactions that the master had committed; a
 	// server that lacks any of them is never promoted.
 	HighWater GTIDSet `json:"highWater,omitzero"`
