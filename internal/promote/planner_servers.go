@@ -190,11 +190,13 @@ func ForReturn(c topology.Case, name, actor, reason string) (*Plan, error) {
 // was saved, and takes it in by proof.
 func planRebuild(p *topology.Picture, v topology.Verdict) Plan {
 	donor, _ := p.Donor(v.Server)
+	facts, _ := p.Facts(v.Server)
+	broken := facts != nil && facts.Link != nil && facts.Link.SQLError != "" // it can apply no more
 	return Plan{Kind: Rebuild, Target: v.Server, Steps: []Step{
 		{Goal: Disarmed, Server: v.Server},
 		// What is only in its relay log cannot be saved, and more may come from where it was.
 		{Goal: Revoked, Server: v.Server},
-		{Goal: Drained, Server: v.Server, Lenient: true},
+		{Goal: Drained, Server: v.Server, Lenient: broken},
 		{Goal: Saved, Server: v.Server},
 		{Goal: Cloned, Server: v.Server, Source: donor},
 		{Goal: Following, Server: v.Server, Source: p.SourceFor(v.Server).Name},
