@@ -22,7 +22,7 @@ const (
 )
 
 // rebuildPatience is how long a server that restarts with its new data may be away.
-const rebuildPatience = topology.Duration(5 * time.Minute)
+const rebuildPatience = topology.Duration(time.Minute)
 
 // GivesWay begins the reason with which a rebuild makes room for another repair.
 const GivesWay = "gives way: "
