@@ -82,7 +82,12 @@ func (s *Server) stopApplier(ctx context.Context, op string) (ran bool, err erro
 	if err != nil || facts.Link == nil || facts.Link.SQL != topology.On || facts.Open() {
 		return false, err
 	}
-	err = s.exec(ctx, op, stopApplierSQL)
+	err = s.change(ctx, op, s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
+		if err := endHalf(ctx, conn); err != nil {
+			return err
+		}
+		return exec(ctx, conn, stopApplierSQL)
+	})
 	if err == nil || ctx.Err() != nil || !errors.Is(err, promote.ErrUnreachable) {
 		return true, err
 	}

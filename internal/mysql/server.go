@@ -139,7 +139,7 @@ func stopDrained(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, applierSQL).Scan(&applier, &ignored, &ignored); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	both := receiver == string(topology.On) && applier == string(topology.On)
+	both := receiver != string(topology.Off) && applier == string(topology.On)
 	if both {
 		if err := exec(ctx, conn, stopApplierSQL); err != nil {
 			return err
@@ -165,6 +165,9 @@ func stopDrained(ctx context.Context, conn *sql.Conn) error {
 		if !done {
 			return fmt.Errorf("the relay log holds %s, not executed: %w", undrained, promote.ErrNotYet)
 		}
+	}
+	if err := endHalf(ctx, conn); err != nil {
+		return err
 	}
 	return exec(ctx, conn, stopReplicaSQL)
 }
