@@ -32,7 +32,7 @@ func serverFaults() []Fault {
 		{Name: "kill-acker-and-master", What: "master and candidate are killed at once; after 10 s the master returns", Promotions: atMostOne,
 			Hold: 10 * time.Second, Begin: killBoth(topology.Master)},
 		// The slave may take over once the candidate is proved dead; before it can, both are waited for.
-		{Name: "kill-candidate-then-master", What: "the candidate is killed, and 15 s later the master", Promotions: atMostOne, Hold: 20 * time.Second,
+		{Name: "kill-candidate-then-master", What: "the candidate is killed, and 15 s later the master", Promotions: one, Hold: 20 * time.Second,
 			Begin: func(ctx context.Context, s *Scene) error {
 				s.kill(s.candidate())
 				if err := pause(ctx, 15*time.Second); err != nil {
