@@ -51,15 +51,14 @@ LEFT JOIN (SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.
 	undrainedSQL = `SELECT GTID_SUBTRACT(COALESCE((SELECT RECEIVED_TRANSACTION_SET
   FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''), ''), @@GLOBAL.gtid_executed)`
 
-	// halfSQL names the session of an applier that waits for the rest of a transaction
-	// which the receiver was getting when it was stopped.
+	// halfSQL names the session of an applier that may wait for the rest of a transaction
+	// which the receiver was getting when it was stopped; no worker need have begun it.
 	// 8.0. Privilege: SELECT on performance_schema's replication tables and threads.
 	halfSQL = `SELECT t.PROCESSLIST_ID
 FROM performance_schema.replication_connection_status c
 JOIN performance_schema.replication_applier_status_by_coordinator o ON o.CHANNEL_NAME = c.CHANNEL_NAME AND o.SERVICE_STATE = 'ON'
 JOIN performance_schema.threads t ON t.THREAD_ID = o.THREAD_ID
-JOIN performance_schema.replication_applier_status_by_worker w ON w.CHANNEL_NAME = c.CHANNEL_NAME AND w.APPLYING_TRANSACTION = c.QUEUEING_TRANSACTION
-WHERE c.CHANNEL_NAME = '' AND c.SERVICE_STATE = 'OFF' AND c.QUEUEING_TRANSACTION <> '' LIMIT 1`
+WHERE c.CHANNEL_NAME = '' AND c.SERVICE_STATE = 'OFF' AND c.QUEUEING_TRANSACTION <> ''`
 
 	// receiverStateSQL tells whether the IO thread has really ended.
 	// 8.0. Privilege: SELECT on performance_schema's replication tables.
