@@ -121,5 +121,19 @@ func (s site) look(ctx context.Context) (Server, topology.Facts, error) {
 	return server, facts, err
 }
 
+// ends returns the subject, and the facts of its source as they are now.
+func (s site) ends(ctx context.Context) (Server, topology.Facts, error) {
+	server, err := s.subject()
+	if err != nil {
+		return nil, topology.Facts{}, err
+	}
+	_, source, err := s.named(s.step.Source)
+	if err != nil {
+		return nil, topology.Facts{}, err
+	}
+	facts, err := source.Look(ctx)
+	return server, facts, err
+}
+
 // recorded is the goal of steps whose effect is in the journal alone.
 func recorded(context.Context, site) (string, error) { return "", nil }

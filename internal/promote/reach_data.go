@@ -204,15 +204,7 @@ func settle(ctx context.Context, target Server) (topology.Facts, error) {
 // received waits until the server has, executed or in its relay log, what its
 // source shows as committed.
 func received(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
-	_, source, err := s.named(s.step.Source)
-	if err != nil {
-		return "", err
-	}
-	truth, err := source.Look(ctx)
+	server, truth, err := s.ends(ctx)
 	if err != nil {
 		return "", err
 	}

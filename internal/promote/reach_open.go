@@ -93,15 +93,7 @@ func closed(ctx context.Context, s site) (string, error) {
 }
 
 func caughtUp(ctx context.Context, s site) (string, error) {
-	server, err := s.subject()
-	if err != nil {
-		return "", err
-	}
-	_, source, err := s.named(s.step.Source)
-	if err != nil {
-		return "", err
-	}
-	facts, err := source.Look(ctx)
+	server, facts, err := s.ends(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
@@ -140,4 +141,42 @@ func closedRunsNoEvents(b *bench) {
 	assert.Never(b, func() bool { return !b.look(b.A).Executed.Equal(before) }, 2*time.Second, 10*tick)
 	b.ok(b.A.Server().SetSuperReadOnly(b.ctx(), false))
 	b.eventually(b.A, "an open master's event runs again", func(f topology.Facts) bool { return !f.Executed.Equal(before) })
+}
+
+// burnt is why a rebuilt server may be master: nobody, itself included, gives the
+// GTIDs again that were burned.
+func burnt(b *bench) {
+	b.becomes(Acked, b.A.Write("v"))
+	b.caughtUp(b.C, b.B)
+	uuid := b.look(b.C).UUID
+	next := b.look(b.C).Executed.Last(uuid) + 1
+	set := topology.GTIDSpan(uuid, next, next+2)
+	b.ok(b.A.Server().Burn(b.ctx(), set))
+	burned := b.look(b.A).Executed
+	assert.True(b, burned.Contains(set))
+	assert.True(b, b.look(b.B).Held().Contains(set), "it was acknowledged")
+	b.ok(b.A.Server().Burn(b.ctx(), set))
+	assert.Equal(b, burned.String(), b.look(b.A).Executed.String(), "what is taken is left alone")
+	b.becomes(Acked, b.A.Write("w"))
+	assert.EqualValues(b, 1, b.look(b.A).Executed.Minus(burned).Count(), "a later write has a GTID of its server's own")
+	assert.True(b, b.look(b.A).Executed.Minus(burned).OfServer(uuid).Empty())
+
+	// No acker is left: it comes back in time, and succeeds when there is one again.
+	b.caughtUp(b.B, b.A)
+	b.revoke(b.B)
+	more := topology.GTIDSpan(uuid, next+3, next+3)
+	began := time.Now()
+	require.ErrorIs(b, b.A.Server().Burn(b.ctx(), more), promote.ErrNotYet)
+	assert.Less(b, time.Since(began), 15*time.Second)
+	b.rearm(b.B, b.A)
+	require.Eventually(b, func() bool { return b.A.Server().Burn(b.ctx(), more) == nil }, soon, tick)
+	b.becomes(Acked, b.A.Write("x"))
+	b.sees(b.C, "x")
+	assert.True(b, b.look(b.C).Executed.Contains(set.Union(more)))
+
+	// The server whose GTIDs they were goes on behind them.
+	b.ok(b.C.Server().ForgetSource(b.ctx()))
+	b.ok(b.C.Server().SetSuperReadOnly(b.ctx(), false))
+	b.becomes(Acked, b.C.Write("y"))
+	assert.True(b, b.look(b.C).Executed.Contains(topology.GTIDSpan(uuid, next+4, next+4)))
 }

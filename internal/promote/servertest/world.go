@@ -87,6 +87,7 @@ var facts = []struct {
 	{"older sessions are killed and our own go on", olderSessions},
 	{"a clone replaces the data and leaves the server closed", clone},
 	{"a clone without its donor changes nothing", cloneRefused},
+	{"burned GTIDs are given to nobody again", burnt},
 	{"events wake on the new master and sleep on its replicas, disabled ones stay disabled", eventsMove},
 	{"no event runs on a closed server", closedRunsNoEvents},
 }
