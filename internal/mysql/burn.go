@@ -11,8 +11,9 @@ import (
 )
 
 // Burn implements promote.Server. Each empty transaction waits for its
-// acknowledgement like any other; what is not reached within the bound is left for
-// the next call.
+// acknowledgement like any other, and goes on waiting at the server when the bound
+// is over, for KILL does not end that wait; the next call then waits for its GTID,
+// so that there is never more than one. What is executed was acknowledged.
 func (s *Server) Burn(ctx context.Context, set topology.GTIDSet) error {
 	return s.change(ctx, "burn", 5*s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
 		var text string
