@@ -230,7 +230,7 @@ func (r *run) compareReplicas(ctx context.Context, master *testenv.Server, statu
 		if s.Standing != topology.In || server == master {
 			continue
 		}
-		applying, cancel := context.WithTimeout(ctx, applyAtMost)
+		applying, cancel := context.WithTimeout(ctx, max(applyAtMost, r.Fault.Returning))
 		err := server.AwaitApplied(applying, executed)
 		cancel()
 		if err != nil {

@@ -187,11 +187,11 @@ func (s *Stage) awaitWrites(ctx context.Context, epoch uint64) error {
 }
 
 // awaitReturn returns when the old master is in rotation again and the chain is
-// healthy, or it is quarantined, which is an answer too: it holds writes that
-// nobody was told of.
+// healthy. When it holds writes that nobody was told of, it is rebuilt first;
+// where the policy leaves that to a person, its quarantine is the answer.
 func (s *Stage) awaitReturn(ctx context.Context, old string) (string, error) {
 	said := ""
-	return said, await(ctx, old+" to come back", time.Minute, func(ctx context.Context) error {
+	return said, await(ctx, old+" to come back", rebuildPatience, func(ctx context.Context) error {
 		p, err := s.Status(ctx)
 		if err != nil {
 			return err
@@ -201,16 +201,39 @@ func (s *Stage) awaitReturn(ctx context.Context, old string) (string, error) {
 				continue
 			}
 			switch {
-			case server.Standing == topology.Quarantined:
+			case server.Standing == topology.Quarantined && p.Policy.Rebuild != topology.RebuildAuto:
 				said = fmt.Sprintf("%s is quarantined: %s", old, server.Why)
 				return nil
 			case server.Standing == topology.In && p.Verdict.Rule == "healthy":
+				saved, err := s.rebuilt(ctx, old)
 				said = fmt.Sprintf("%s is back as the %s, the chain is healthy", old, server.Seat)
-				return nil
+				if saved != "" {
+					said = fmt.Sprintf("%s was rebuilt (%s); %s", old, saved, said)
+				}
+				return err
 			}
 		}
 		return fmt.Errorf("%s: %s %s", p.Verdict.Rule, p.Verdict.Why, p.Waiting)
 	})
+}
+
+// rebuildPatience is enough for a copy of a small server and its restart.
+const rebuildPatience = 2 * time.Minute
+
+// rebuilt is what the journal says of what the server's rebuild saved, empty without one.
+func (s *Stage) rebuilt(ctx context.Context, name string) (saved string, err error) {
+	entries, err := s.Client.History(ctx, s.Product, 200)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		for _, note := range e.Phases {
+			if e.What == string(promote.Rebuild) && note.Step == string(promote.Saved)+" "+name && note.Text != "" {
+				return note.Text, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // judge stops the writes and holds the result against the promises.
