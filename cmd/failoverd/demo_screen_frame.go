@@ -162,12 +162,17 @@ func (f frame) judgement(width int) []line {
 	plan := line{{plain, " "}}
 	switch {
 	case f.product.Open != nil:
-		plan.add("1;33", openText(*f.product.Open))
+		open := openText(*f.product.Open)
+		plan.add("1;33", open)
 		if f.product.Waiting != "" {
-			plan.add(odd, ", waiting: "+f.product.Waiting)
+			waiting := f.product.Waiting
+			if step, reason, ok := strings.Cut(waiting, ": "); ok && strings.HasSuffix(open, ", "+step) {
+				waiting = reason // the step is named already
+			}
+			plan.add(odd, ", "+waitingText(waiting))
 		}
 	case f.product.Waiting != "":
-		plan.add(odd, "waiting: "+f.product.Waiting)
+		plan.add(odd, waitingText(f.product.Waiting))
 	case f.product.Would != "":
 		plan.add(odd, f.product.Would)
 	default:

@@ -78,6 +78,9 @@ func entryText(e journal.Entry) (style, string) {
 	if e.From != "" {
 		look, text = bold, fmt.Sprintf("%s %s → %s: epoch %d", text, e.From, e.To, e.Epoch)
 	}
+	if promote.Kind(e.What) == promote.Rebuild {
+		text += " of " + e.To
+	}
 	if e.Plan != 0 {
 		text += " in " + took(e.Ms)
 	}
@@ -92,6 +95,9 @@ func entryText(e journal.Entry) (style, string) {
 	}
 	if len(left) > 0 {
 		text += " (left for later: " + strings.Join(left, ", ") + ")"
+	}
+	if at := slices.IndexFunc(e.Phases, func(n promote.Note) bool { return strings.HasPrefix(n.Step, string(promote.Saved)+" ") && n.Text != "" }); at >= 0 {
+		text += " (" + e.Phases[at].Text + ")"
 	}
 	if e.Why != "" {
 		text += ", because " + e.Why

@@ -263,7 +263,8 @@ func (c *cli) printProgress(seen *progress, state api.PlanState) {
 
 // waitingText tells what takes its time from what waits for somebody.
 func waitingText(waiting string) string {
-	if text, ok := strings.CutSuffix(waiting, ": "+promote.ErrUnderway.Error()); ok {
+	// What follows is why the server cannot be asked, which goes by itself.
+	if text, _, ok := strings.Cut(waiting, ": "+promote.ErrUnderway.Error()); ok {
 		return text
 	}
 	return "waiting: " + waiting
