@@ -134,3 +134,32 @@ func TestAStallIsTheTimeOverWhichTheSameCommitsWereSeenToWait(t *testing.T) {
 		assert.Zero(t, s.sighting().Stalled)
 	})
 }
+
+// TestASlowMasterDoesNotHang: commits that get on behind a heartbeat, or wait for
+// an acknowledgement, show that the server works.
+func TestASlowMasterDoesNotHang(t *testing.T) {
+	for _, slow := range []struct {
+		name  string
+		facts func(second int64) topology.Facts
+	}{
+		{"commits get on", func(second int64) topology.Facts { return topology.Facts{Executed: topology.GTIDSpan("a", 1, second)} }},
+		{"commits wait for an acknowledgement", func(int64) topology.Facts { return topology.Facts{Source: topology.SourceSemiSync{Waiting: 1}} }},
+	} {
+		t.Run(slow.name, func(t *testing.T) {
+			watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, _ func() int) {
+				s.beatEvery(t.Context(), time.Second)
+				for second := range int64(20) {
+					probe.show(slow.facts(second + 1))
+					time.Sleep(time.Second)
+					synctest.Wait()
+					assert.Less(t, s.sighting().Hanging.Std(), 3*time.Second)
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if slow.name == "commits get on" {
+					assert.Greater(t, s.sighting().Hanging.Std(), 8*time.Second, "until they do not any more")
+				}
+			})
+		})
+	}
+}

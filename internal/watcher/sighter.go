@@ -62,6 +62,7 @@ type sighter struct {
 	pinging     time.Time // when the ping under way was sent, zero between pings
 	waitedSince time.Time // the first of the looks in a row that saw the same commits wait, zero when the latest did not
 	hearing     hearing
+	movedAt     time.Time // of the latest look that saw commits get on, or wait for an acknowledgement
 	showsLag    bool // there are heartbeats in the chain, which a replica shows its lag by
 	beats       heartbeat
 }
@@ -175,6 +176,9 @@ func (s *sighter) look(ctx context.Context) {
 	case s.waitedSince.IsZero() || !s.facts.Executed.Equal(facts.Executed):
 		s.waitedSince = at
 	}
+	if s.facts == nil || facts.Source.Waiting > 0 || !s.facts.Executed.Equal(facts.Executed) {
+		s.movedAt = at
+	}
 	facts.Link = s.hearing.heed(facts.Link, at)
 	s.facts, s.factsAt = &facts, at
 }
@@ -234,5 +238,8 @@ func (s *sighter) sighting() topology.Sighting {
 		out.Stalled = topology.Duration(s.factsAt.Sub(s.waitedSince))
 	}
 	out.Hanging = topology.Duration(s.beats.hanging(now))
+	if !s.movedAt.IsZero() { // a write that is only slow, behind others that are, does not hang
+		out.Hanging = min(out.Hanging, topology.Duration(now.Sub(s.movedAt)))
+	}
 	return out
 }
