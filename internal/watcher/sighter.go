@@ -63,7 +63,7 @@ type sighter struct {
 	waitedSince time.Time // the first of the looks in a row that saw the same commits wait, zero when the latest did not
 	hearing     hearing
 	movedAt     time.Time // of the latest look that saw commits get on, or wait for an acknowledgement
-	showsLag    bool // there are heartbeats in the chain, which a replica shows its lag by
+	showsLag    bool      // there are heartbeats in the chain, which a replica shows its lag by
 	beats       heartbeat
 }
 
