@@ -331,9 +331,7 @@ func (w *World) sightings() map[string]topology.Sighting {
 
 // forgetOld gives back the memory of views that earlier ticks had: a mind keeps none.
 func (x *scout) forgetOld() {
-	for _, m := range x.old {
-		x.w.unread = append(x.w.unread, m)
-	}
+	x.w.unread = append(x.w.unread, x.old...)
 	x.old = x.old[:0]
 }
 

@@ -51,6 +51,9 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		if !ok || next.Open == nil || next.Open.Plan.ID != open.Plan.ID {
 			m.event("plan finished", open.Plan.Kind.Promotes(), "kind", open.Plan.Kind, "epoch", next.Chain.Epoch, "master", next.Chain.Master())
 			m.failed, m.failedAt, m.settledAt = "", "", m.around.Now()
+			for _, step := range open.Plan.Steps { // it worked: its next failure is a first one
+				delete(m.resting, restKey(topology.Verdict{Rule: open.Plan.Rule, Server: step.Server}))
+			}
 			if open.Plan.Loss != nil {
 				m.setHighWater(topology.GTIDSet{}) // what is lost is no measure any more
 			}
