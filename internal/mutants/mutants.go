@@ -44,6 +44,11 @@ const Seeds = "-seeds=1000"
 // Liveness are worlds in which a part stays broken for ever.
 var Liveness = []string{"./internal/sim", "-run", "^TestSeeds$", Seeds, "-mode=liveness"}
 
+// Faults are worlds in which just these go wrong, joined by " + ".
+func Faults(names string) []string {
+	return []string{"./internal/sim", "-run", "^TestSeeds$", Seeds, "-faults=" + names}
+}
+
 // Command are the arguments of the go command that has to notice the defect.
 func (m Mutant) Command() []string {
 	if len(m.Kill) > 0 {
@@ -75,6 +80,17 @@ func (m Mutant) Mutate(root string) (map[string][]byte, error) {
 		}
 	}
 	return out, nil
+}
+
+// Sound runs a mutant's command over the source as it is: a command that fails
+// anyway notices nothing.
+func (m Mutant) Sound(ctx context.Context, root string) error {
+	cmd := exec.CommandContext(ctx, "go", m.Command()...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("mutant %s: its command fails without it: %w: %s", m.Name, err, cause(string(out)))
+	}
+	return nil
 }
 
 // Death is how a mutant was noticed.

@@ -46,6 +46,17 @@ func others(node int) []int {
 	return out
 }
 
+// otherServers are the nodes of all servers but one.
+func (w *World) otherServers(s *server) []int {
+	var out []int
+	for _, other := range w.servers {
+		if other != s {
+			out = append(out, other.node())
+		}
+	}
+	return out
+}
+
 func killed(w *World, s *server, host bool) func() {
 	s.kill(host)
 	return func() { w.after(w.between(200*time.Millisecond, 2*time.Second), s.start) }

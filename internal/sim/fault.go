@@ -147,6 +147,16 @@ var faults = []fault{
 			}
 		}
 	}},
+	{"master refuses the probe account, and its replicas lose it", true, func(w *World) func() {
+		m := w.masterNow()
+		m.denied = true
+		mend := w.cutPairs(m.node(), w.otherServers(m), w.rng.IntN(3))
+		return func() { m.denied = false; mend() }
+	}},
+	{"one watcher and the replicas lose the master", true, func(w *World) func() {
+		m := w.masterNow()
+		return w.cutPairs(m.node(), append(w.otherServers(m), firstWatcher+w.rng.IntN(3)), 0)
+	}},
 	{"leader crashes in a promotion", true, func(w *World) func() {
 		w.ambush(func(x *scout) { w.after(w.between(time.Second, 6*time.Second), x.start); x.crash() })
 		return nil

@@ -14,6 +14,7 @@ type oracle struct {
 	acked    vec     // every acknowledged transaction
 	master   *server // the server that was opened last by failoverd
 	openings map[uint64]int
+	given    vec // the latest number that each server gave
 	plans    map[uint64]bool
 	standing map[string]topology.Standing
 	hands    bool // a person opened a server
@@ -152,12 +153,35 @@ func (w *World) committed(c journal.Command, err error) {
 			x.storeSoon()
 		}
 	case c.Done != nil && !c.Done.Note.Failed:
+		if strings.HasPrefix(c.Done.Note.Step, string(promote.Ackers)) {
+			w.checkSet()
+		}
 		w.checkStanding()
 		if s := w.masterNow(); s.byHand && w.product().Open != nil { // the plan found it open
 			s.byHand, w.oracle.master = false, s
 		}
 	}
 	w.checkAckers()
+}
+
+// checkSet: N−W+1 of the new acker set hold every acknowledged write, whichever
+// they are, but for what the high-water mark keeps a server from being promoted without.
+func (w *World) checkSet() {
+	chain := w.product().Chain
+	have, need := 0, chain.AcksNeeded()
+	for _, acker := range chain.Ackers {
+		a := w.byName(acker)
+		held := a.logged.union(vecOf(chain.HighWater))
+		if a.link != nil {
+			held = held.union(a.link.received)
+		}
+		if held.contains(w.oracle.acked) {
+			have++
+		}
+	}
+	if w.protected() && have < need {
+		w.fail("%d of the ackers {%s} hold what was acknowledged, %d should", have, strings.Join(chain.Ackers, ","), need)
+	}
 }
 
 // countChange counts the changes of plans, but for those that nothing can come of.

@@ -18,7 +18,10 @@ func (w *World) atRest() (bool, string) {
 		return false, "nobody leads"
 	}
 	status := x.mind.Status()
-	if rule := status.Verdict.Rule; rule != "healthy" && rule != "server-missing" {
+	switch rule := status.Verdict.Rule; {
+	case rule == "healthy", rule == "server-missing":
+	case rule == "commits-stalled" && !w.canAcknowledge(): // a person is asked
+	default:
 		return false, "verdict " + rule + ": " + status.Verdict.Why
 	}
 	for _, s := range p.Chain.Servers {

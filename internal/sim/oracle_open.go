@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
@@ -26,9 +27,12 @@ func (w *World) opened(s *server) {
 	case open == nil:
 		w.fail("%s was opened without an open plan", name)
 		return
-	case !hasStep(open.Steps(), promote.Writable, name):
+	case stepAt(open.Steps(), promote.Writable, name) < 0:
 		w.fail("%s was opened, but the open plan is %s of %s", name, open.Plan.Kind, open.Plan.Target)
 		return
+	}
+	if at := stepAt(open.Steps(), promote.Writable, name); open.Next < at {
+		w.fail("%s was opened, and the journal's plan is still at step %d (%s) of %v", name, open.Next, open.Steps()[open.Next], open.Steps())
 	}
 	if open.Plan.Kind == promote.Failover {
 		w.revokedAndDrained(s, p)
@@ -49,13 +53,9 @@ func (w *World) opened(s *server) {
 	o.master = s
 }
 
-func hasStep(steps []promote.Step, goal promote.Goal, name string) bool {
-	for _, s := range steps {
-		if s.Goal == goal && s.Server == name {
-			return true
-		}
-	}
-	return false
+// stepAt is the place of a step in a plan, -1 when it is not there.
+func stepAt(steps []promote.Step, goal promote.Goal, name string) int {
+	return slices.IndexFunc(steps, func(s promote.Step) bool { return s.Goal == goal && s.Server == name })
 }
 
 // revokedAndDrained checks what must hold when a failover opens a server.
@@ -108,16 +108,15 @@ func (w *World) checkFailover(plan *promote.Plan) {
 }
 
 // given is called when a server gives a transaction its number. After a clone it
-// may be one that it gave before: nobody may have the first any more.
+// may be one that it gave before, to what is not there any more.
 func (w *World) given(s *server, t txn) {
-	if s.clone == nil || w.raft == nil {
+	if w.raft == nil {
 		return
 	}
-	for _, other := range w.servers {
-		if other != s && (other.logged.has(t) || (other.link != nil && other.link.received.has(t))) {
-			w.fail("%s gave %s:%d a second time, and %s has the first", s.info.Name, uuids[t.origin][:2], t.n, other.info.Name)
-		}
+	if t.n <= w.oracle.given[s.id] && s.clone != nil {
+		w.fail("%s gave %s:%d a second time", s.info.Name, uuids[t.origin][:2], t.n)
 	}
+	w.oracle.given[s.id] = max(w.oracle.given[s.id], t.n)
 }
 
 // droppedData is called when a clone takes the data of a server away.

@@ -29,7 +29,9 @@ func (w *World) scenario() *scenario {
 	for _, f := range sc.faults {
 		names = append(names, f.name)
 		sc.harmless = sc.harmless && f.harmless
-		if f.name == "switchover" || f.name == "master cut from the watchers" { // beside others they may well end in a promotion
+		switch f.name {
+		case "switchover", "master cut from the watchers", "master refuses the probe account, and its replicas lose it", "one watcher and the replicas lose the master":
+			// Beside others they may well end in a promotion.
 			sc.harmless = sc.harmless && len(sc.faults) == 1
 		}
 	}
