@@ -99,7 +99,7 @@ func noWholeTarget(p *Picture) (found, bool) {
 
 func heldDown(p *Picture) (found, bool) {
 	last := p.Chain.Last
-	if last == nil || p.Now.Sub(last.At) >= p.Chain.Policy.HoldDown.Std() || last.Kind != "failover" {
+	if last == nil || p.Now.Sub(last.At).Abs() >= p.Chain.Policy.HoldDown.Std() || last.Kind != "failover" {
 		return found{}, false
 	}
 	certain, how, dead := p.dead()
@@ -128,7 +128,7 @@ func masterHanging(p *Picture) (found, bool) {
 	if p.Chain.Policy.WriteProbe == 0 || hang == 0 || m.hanging < hang || mf == nil || !mf.Open() || mf.Source.Waiting > 0 {
 		return found{}, false
 	}
-	if last := p.Chain.Last; last != nil && last.Kind == "failover" && p.Now.Sub(last.At) < p.Chain.Policy.HoldDown.Std() {
+	if last := p.Chain.Last; last != nil && last.Kind == "failover" && p.Now.Sub(last.At).Abs() < p.Chain.Policy.HoldDown.Std() {
 		return found{}, false
 	}
 	if t, _ := p.target(); t == nil || !p.missingEverywhere().Empty() {
