@@ -14,9 +14,13 @@ import (
 // executed or is in the relay log still. The applier stays behind with error 1756
 // until it is started again, and START REPLICA mends what that error warns of, for
 // with GTIDs it knows what is executed. Called where the relay log is thrown away next.
-func endHalf(ctx context.Context, conn *sql.Conn) error {
+func endHalf(ctx context.Context, conn *sql.Conn) error { return endApplier(ctx, conn, halfSQL) }
+
+// endApplier kills the applier whose session the query names, if it names one, and
+// returns when it names none any more.
+func endApplier(ctx context.Context, conn *sql.Conn, query string) error {
 	var coordinator uint64
-	err := conn.QueryRowContext(ctx, halfSQL).Scan(&coordinator)
+	err := conn.QueryRowContext(ctx, query).Scan(&coordinator)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -27,7 +31,7 @@ func endHalf(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	for {
-		err := conn.QueryRowContext(ctx, halfSQL).Scan(&coordinator)
+		err := conn.QueryRowContext(ctx, query).Scan(&coordinator)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

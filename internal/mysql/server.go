@@ -104,8 +104,12 @@ func (s *Server) Follow(ctx context.Context, source topology.Server) error {
 	case s.cfg.Replication.TLS:
 		tls = changeSourceTLS
 	}
+	stopped, err := s.haltApplier(ctx, op)
+	if err != nil {
+		return err
+	}
 	return s.change(ctx, op, 2*s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
-		if err := stopDrained(ctx, conn); err != nil {
+		if err := stopDrained(ctx, conn, stopped); err != nil {
 			return err
 		}
 		if _, err := conn.ExecContext(ctx, fmt.Sprintf(changeSourceSQL, tls), args...); err != nil {
@@ -118,33 +122,52 @@ func (s *Server) Follow(ctx context.Context, source topology.Server) error {
 // ForgetSource implements promote.Server. It keeps an undrained relay log as
 // Follow does.
 func (s *Server) ForgetSource(ctx context.Context) error {
+	stopped, err := s.haltApplier(ctx, "forget source")
+	if err != nil {
+		return err
+	}
 	return s.change(ctx, "forget source", 2*s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
-		if err := stopDrained(ctx, conn); err != nil {
+		if err := stopDrained(ctx, conn, stopped); err != nil {
 			return err
 		}
 		return exec(ctx, conn, resetReplicaSQL)
 	})
 }
 
-// stopDrained stops both threads once the relay log has nothing left to execute.
+// haltApplier stops the applier of a link that receives, and says whether it did.
 //
-// The applier goes first: the receiver may stop in the middle of a transaction,
-// and an applier that is in the middle of that one waits a minute for its rest
-// before it stops. What is left then is executed up to the last whole transaction.
-func stopDrained(ctx context.Context, conn *sql.Conn) error {
-	var receiver, applier, ignored string
-	if err := conn.QueryRowContext(ctx, receiverStateSQL).Scan(&receiver); err != nil {
-		return err
-	}
-	if err := conn.QueryRowContext(ctx, applierSQL).Scan(&applier, &ignored, &ignored); err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	both := receiver != string(topology.Off) && applier == string(topology.On)
-	if both {
-		if err := exec(ctx, conn, stopApplierSQL); err != nil {
+// It goes before the receiver: that may stop in the middle of a transaction, and
+// an applier that is in the middle of that one waits a minute for its rest. One
+// that does not stop at once is held up by half a transaction of an earlier
+// connection, and is ended: see endHalf for why that is safe.
+func (s *Server) haltApplier(ctx context.Context, op string) (stopped bool, err error) {
+	err = s.read(ctx, op, s.cfg.LookTimeout, func(ctx context.Context, conn *sql.Conn) error {
+		var receiver, applier, ignored string
+		if err := conn.QueryRowContext(ctx, receiverStateSQL).Scan(&receiver); err != nil {
 			return err
 		}
+		if err := conn.QueryRowContext(ctx, applierSQL).Scan(&applier, &ignored, &ignored); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		stopped = receiver != string(topology.Off) && applier == string(topology.On)
+		return nil
+	})
+	if err != nil || !stopped {
+		return stopped, err
 	}
+	err = s.change(ctx, op, s.cfg.Timeout/2, func(ctx context.Context, conn *sql.Conn) error { return exec(ctx, conn, stopApplierSQL) })
+	if err == nil || ctx.Err() != nil || !errors.Is(err, promote.ErrUnreachable) {
+		return true, err
+	}
+	return true, s.change(ctx, op, s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
+		return endApplier(ctx, conn, coordinatorSQL)
+	})
+}
+
+// stopDrained stops both threads once the relay log has nothing left to execute.
+// An applier that was stopped for it executes what is left, up to the last whole
+// transaction.
+func stopDrained(ctx context.Context, conn *sql.Conn, applierStopped bool) error {
 	if err := exec(ctx, conn, stopReceiverSQL); err != nil {
 		return err
 	}
@@ -153,7 +176,7 @@ func stopDrained(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	if undrained != "" {
-		if both {
+		if applierStopped {
 			if err := exec(ctx, conn, fmt.Sprintf(startApplierUntilSQL, undrained)); err != nil {
 				return err
 			}

@@ -61,6 +61,13 @@ JOIN performance_schema.replication_applier_status_by_coordinator o ON o.CHANNEL
 JOIN performance_schema.threads t ON t.THREAD_ID = o.THREAD_ID
 WHERE c.CHANNEL_NAME = '' AND c.SERVICE_STATE = 'OFF' AND c.QUEUEING_TRANSACTION <> ''`
 
+	// coordinatorSQL names the session of the applier while it runs.
+	// 8.0. Privilege: SELECT on performance_schema's replication tables and threads.
+	coordinatorSQL = `SELECT t.PROCESSLIST_ID
+FROM performance_schema.replication_applier_status_by_coordinator o
+JOIN performance_schema.threads t ON t.THREAD_ID = o.THREAD_ID
+WHERE o.CHANNEL_NAME = '' AND o.SERVICE_STATE = 'ON'`
+
 	// receiverStateSQL tells whether the IO thread has really ended.
 	// 8.0. Privilege: SELECT on performance_schema's replication tables.
 	receiverStateSQL = `SELECT COALESCE((SELECT SERVICE_STATE FROM performance_schema.replication_connection_status
