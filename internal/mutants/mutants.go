@@ -148,15 +148,23 @@ func (m Mutant) Hunt(ctx context.Context, root, dir string) (Death, error) {
 
 var failing = regexp.MustCompile(`(?m)^\s+(\w+_test\.go:\d+: .*seed.*|Error:\s+.*|panic: .*)$`)
 
-// cause is the first line that says what broke.
+// cause is the first line that says what broke, with the test that says so unless
+// the line names a seed.
 func cause(out string) string {
-	if line := failing.FindStringSubmatch(out); line != nil {
-		return strings.Join(strings.Fields(line[1]), " ")
-	}
+	test := ""
 	for _, line := range strings.Split(out, "\n") {
-		if strings.Contains(line, "--- FAIL") {
-			return strings.TrimSpace(line)
+		if rest, is := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); is { // the innermost comes last
+			test = strings.Fields(rest)[0]
+		} else if line := failing.FindStringSubmatch(line); line != nil {
+			words := strings.Join(strings.Fields(line[1]), " ")
+			if strings.Contains(words, "seed") {
+				return words
+			}
+			return test + ": " + words
 		}
+	}
+	if test != "" {
+		return test
 	}
 	return "the command failed"
 }
