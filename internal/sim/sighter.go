@@ -33,6 +33,7 @@ type sighter struct {
 	asked       []func()      // who waits for the one under way
 	changed     bool          // by the ping under way
 	lookAt      time.Duration
+	movedAt     time.Duration // of the latest look that saw commits get on, or wait for an acknowledgement
 	waitedSince time.Duration // the first of the looks in a row that saw the same commits wait, -1
 	beats       heartbeat
 	seen        *topology.Facts // on their way back
@@ -221,6 +222,9 @@ func (g *sighter) lookReturns(timer int) {
 	if g.timer != timer {
 		return
 	}
+	if g.facts == nil || g.seen.Source.Waiting > 0 || !g.facts.Executed.Equal(g.seen.Executed) {
+		g.movedAt = g.lookAt
+	}
 	switch {
 	case g.seen.Source.Waiting == 0:
 		g.waitedSince = -1
@@ -260,7 +264,7 @@ func (g *sighter) sighting() topology.Sighting {
 	}
 	// What hung while the server could not be reached says nothing of its disk.
 	if b := g.beats; b.since >= 0 && g.missedSince < 0 && now-max(b.since, g.reachedAt) >= b.every {
-		out.Hanging = topology.Duration(now - max(b.since, g.reachedAt))
+		out.Hanging = topology.Duration(now - max(b.since, g.reachedAt, g.movedAt))
 	}
 	return out
 }
