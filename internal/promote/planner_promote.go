@@ -191,7 +191,7 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 		facts, _ := p.Facts(s.Name)
 		switch {
 		case s.Name == candidate.Name || s.Name == master || s.Name == p.Chain.Master():
-		case facts == nil && (s.Standing == topology.In || s.Standing == topology.Maintenance) && mayFollow(p.Chain, s.Name, master),
+		case (facts == nil || !p.Up(s.Name)) && (s.Standing == topology.In || s.Standing == topology.Maintenance) && mayFollow(p.Chain, s.Name, master),
 			facts != nil && facts.ReplicaSemiSync && follows(p, s.Name, master):
 			ackers = append(ackers, s.Name)
 		}
@@ -206,7 +206,7 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 	if next != "" && candidate.Standing == topology.In && p.Up(next) && !lags(p, after, next) {
 		return union(ackers, next), next, !follows(p, next, master)
 	}
-	if facts, _ := p.Facts(next); next != "" && (facts == nil && mayFollow(p.Chain, next, master) || follows(p, next, master)) {
+	if facts, _ := p.Facts(next); next != "" && ((facts == nil || !p.Up(next)) && mayFollow(p.Chain, next, master) || follows(p, next, master)) {
 		ackers = union(ackers, next) // silent, and perhaps armed
 	}
 	if dump, ok := after.At(topology.Dump); ok && dump.Standing == topology.In && p.Up(dump.Name) && !lags(p, after, dump.Name) {
@@ -221,9 +221,10 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 	return ackers, "", false
 }
 
-// mayFollow says that a server of which nothing is known may be attached to the
-// one that becomes master, and armed: it should be, or it acknowledges and a
-// switchover that was taken back had moved it there already.
+// mayFollow says that a server of which nothing is known, or nothing new, may be
+// attached to the one that becomes master, and armed: it should be, and a frozen
+// one may read the order for it late; or it acknowledges, and a switchover that was
+// taken back had moved it there already.
 func mayFollow(chain topology.Chain, name, master string) bool {
 	return chain.SourceOf(name) == master || chain.IsAcker(name)
 }
