@@ -111,6 +111,8 @@ func fed(ctx context.Context, s site) (string, error) {
 		switch {
 		case ctx.Err() != nil:
 			return "", ctx.Err()
+		case err != nil && s.step.Need == 0 && !s.step.Lossy && s.chain.IsAcker(name):
+			return "", fmt.Errorf("from %s: %w", name, err) // a plan of an older version: each acker counts
 		case err != nil:
 			notes = append(notes, fmt.Sprintf("not from %s: %v", name, err))
 			continue // enough of the ackers decide; nothing acknowledged is at another alone
