@@ -81,6 +81,21 @@ func (m *Memory) GetIfChanged(ctx context.Context, key, etag string) (Object, er
 	return o, err
 }
 
+// GetRange implements Store.
+func (m *Memory) GetRange(ctx context.Context, key string, offset, size int64) ([]byte, error) {
+	if err := CheckRange(offset, size); err != nil {
+		return nil, err
+	}
+	o, err := m.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if offset >= int64(len(o.Body)) {
+		return nil, fmt.Errorf("get %s: %w", key, ErrNotFound)
+	}
+	return o.Body[offset:min(offset+size, int64(len(o.Body)))], nil
+}
+
 // Put implements Store.
 func (m *Memory) Put(ctx context.Context, key string, body []byte, cond Condition) (string, error) {
 	fault, err := m.enter(ctx, "put", key)

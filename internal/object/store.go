@@ -50,6 +50,9 @@ type Store interface {
 	// GetIfChanged reads an object unless its ETag is still etag.
 	// ErrNotModified when it is, ErrNotFound when there is no object.
 	GetIfChanged(ctx context.Context, key, etag string) (Object, error)
+	// GetRange reads size bytes of an object from offset on, fewer where it ends
+	// before. ErrNotFound when there is no object, or none of it from offset on.
+	GetRange(ctx context.Context, key string, offset, size int64) ([]byte, error)
 	// Put writes the object as a whole if cond holds, and returns its ETag.
 	// ErrConflict when cond does not hold.
 	Put(ctx context.Context, key string, body []byte, cond Condition) (etag string, err error)
@@ -134,6 +137,14 @@ func CheckKey(key string) error {
 		if segment == "" || segment[0] == '.' {
 			return fmt.Errorf("object key %q: a segment is empty or starts with a dot", key)
 		}
+	}
+	return nil
+}
+
+// CheckRange refuses a range that no object has.
+func CheckRange(offset, size int64) error {
+	if offset < 0 || size < 1 {
+		return fmt.Errorf("range of %d bytes from %d on", size, offset)
 	}
 	return nil
 }

@@ -110,6 +110,28 @@ func (b *bucket) get(ctx context.Context, key string, ifNoneMatch *string) (obje
 	return object.Object{Body: body, ETag: aws.ToString(out.ETag)}, nil
 }
 
+// GetRange implements object.Store.
+func (b *bucket) GetRange(ctx context.Context, key string, offset, size int64) ([]byte, error) {
+	if err := errors.Join(object.CheckKey(key), object.CheckRange(offset, size)); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	what := "get " + key
+	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: &b.name, Key: aws.String(b.prefix + key), Range: aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset+size-1)),
+	})
+	if err != nil {
+		return nil, b.failed(ctx, what, err)
+	}
+	defer out.Body.Close()
+	body, err := io.ReadAll(out.Body)
+	if err != nil {
+		return nil, b.failed(ctx, what, err)
+	}
+	return body, nil
+}
+
 // Put implements object.Store.
 func (b *bucket) Put(ctx context.Context, key string, body []byte, cond object.Condition) (string, error) {
 	if err := object.CheckKey(key); err != nil {
@@ -207,7 +229,7 @@ func (b *bucket) failed(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w", what, object.ErrNotModified)
 	case code == "NoSuchBucket":
 		return fmt.Errorf("%s: bucket %s does not exist", what, b.name)
-	case code == "NoSuchKey" || code == "NotFound" || status == http.StatusNotFound:
+	case code == "NoSuchKey" || code == "NotFound" || status == http.StatusNotFound || status == http.StatusRequestedRangeNotSatisfiable:
 		return fmt.Errorf("%s: %w", what, object.ErrNotFound)
 	case status == http.StatusPreconditionFailed, code == "ConditionalRequestConflict":
 		return fmt.Errorf("%s: %w", what, object.ErrConflict)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,6 +58,29 @@ func (d *dir) GetIfChanged(ctx context.Context, key, etag string) (object.Object
 		return object.Object{}, fmt.Errorf("get %s: %w", key, object.ErrNotModified)
 	}
 	return o, err
+}
+
+// GetRange implements object.Store.
+func (d *dir) GetRange(ctx context.Context, key string, offset, size int64) ([]byte, error) {
+	if err := errors.Join(object.CheckKey(key), object.CheckRange(offset, size), ctx.Err()); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(d.path(key))
+	if notThere(err) {
+		return nil, fmt.Errorf("get %s: %w", key, object.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
+	defer file.Close()
+	body, err := io.ReadAll(io.NewSectionReader(file, offset, size))
+	switch {
+	case notThere(err), err == nil && len(body) == 0:
+		return nil, fmt.Errorf("get %s: %w", key, object.ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
+	return body, nil
 }
 
 // Put implements object.Store.
