@@ -223,7 +223,7 @@ func TestAlertsSpeakOfWhatThereIs(t *testing.T) {
 	require.Len(t, file.Groups, 1)
 
 	var metrics, rules []string
-	for _, m := range regexp.MustCompile(`gauge\("(\w+)"`).FindAllStringSubmatch(read(t, "../internal/api/metrics.go"), -1) {
+	for _, m := range regexp.MustCompile(`gauge\("(\w+)"`).FindAllStringSubmatch(read(t, "../internal/api/metrics.go")+read(t, "../internal/api/metrics_copies.go"), -1) {
 		metrics = append(metrics, "failoverd_"+m[1])
 	}
 	for _, r := range topology.Rules {
