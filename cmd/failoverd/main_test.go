@@ -425,6 +425,10 @@ func TestGrantsHavePlaceholdersForPasswords(t *testing.T) {
 	for line := range strings.Lines(out) {
 		assert.True(t, strings.HasSuffix(line, ";\n"), line)
 	}
+	assert.NotContains(t, out, "dump")
+	_, out, _ = s.run("grants --dump --dump-user copier")
+	assert.Contains(t, out, "CREATE USER IF NOT EXISTS 'copier'@'%' IDENTIFIED BY '<password of copier>';\n")
+	assert.Contains(t, out, "BACKUP_ADMIN, REPLICATION_SLAVE_ADMIN, XA_RECOVER_ADMIN")
 }
 
 func TestApply(t *testing.T) {
