@@ -99,8 +99,8 @@ type Task struct {
 	Full bool
 }
 
-// Progress is how far a snapshot is, in bytes of canonical rows; Of is 0 while it is not known.
-type Progress struct{ Bytes, Of int64 }
+// Progress is how far a snapshot is, in bytes of canonical rows; Estimate is 0 while it is not known.
+type Progress struct{ Bytes, Estimate int64 }
 
 // Survey is what the stores hold.
 type Survey struct {
@@ -279,7 +279,7 @@ func (s *Service) Report(now time.Time) Report {
 		r.Newest = &newest
 	}
 	if !s.began.IsZero() {
-		r.Running = &Running{ForMs: now.Sub(s.began).Milliseconds(), Bytes: s.progress.Bytes, Of: s.progress.Of}
+		r.Running = &Running{ForMs: now.Sub(s.began).Milliseconds(), Bytes: s.progress.Bytes, Of: s.progress.Estimate}
 	}
 	if d := s.survey.Drill; d != nil {
 		drill := *d

@@ -66,7 +66,7 @@ func (w *fakeWork) Take(ctx context.Context, t Task, tell func(Progress)) (Manif
 		w.running--
 	}()
 	started := time.Now()
-	tell(Progress{Bytes: 1, Of: 2})
+	tell(Progress{Bytes: 1, Estimate: 2})
 	if !pause(ctx, lasts) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
