@@ -204,6 +204,7 @@ func running(t *testing.T, change func(*ServiceConfig)) (*fakeWork, *fakeLeader)
 		cancel()
 		<-ended
 	})
+	time.Sleep(beat / 2) // the test looks between what happens on the second
 	return work, leader
 }
 
