@@ -363,12 +363,12 @@ func (f frame) keys(width int) line {
 		s3 = "S3 up"
 	}
 	long := keyLine([2]string{"k", "kill master"}, [2]string{"f", freeze + " master"}, [2]string{"s", "switchover"}, [2]string{"r", "revive all"},
-		[2]string{"w", "kill a watcher"}, [2]string{"d", s3}, [2]string{"c", "check writes"}, [2]string{"q", "quit"})
+		[2]string{"w", "kill a watcher"}, [2]string{"d", s3}, [2]string{"t", "drill"}, [2]string{"c", "check writes"}, [2]string{"q", "quit"})
 	if long.width() <= width {
 		return long
 	}
 	return keyLine([2]string{"k", "kill"}, [2]string{"f", freeze}, [2]string{"s", "switch"}, [2]string{"r", "revive"},
-		[2]string{"w", "watcher"}, [2]string{"d", s3}, [2]string{"c", "check"}, [2]string{"q", "quit"})
+		[2]string{"w", "watcher"}, [2]string{"d", "S3"}, [2]string{"t", "drill"}, [2]string{"c", "check"}, [2]string{"q", "quit"})
 }
 
 func keyLine(words ...[2]string) line {

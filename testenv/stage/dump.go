@@ -1,12 +1,14 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -103,4 +105,19 @@ func (s *Stage) AwaitCopies(ctx context.Context, what string, patience time.Dura
 		}
 		return nil
 	})
+}
+
+// Drill rehearses a restore as an operator on the dump machine would, and returns what
+// the program printed: a report as JSON. A drill that did not pass is an error, too.
+func (s *Stage) Drill(ctx context.Context) ([]byte, error) {
+	var said bytes.Buffer
+	cmd := exec.CommandContext(ctx, s.options.Binary, "drill", s.Product, "--config", s.Dump.Config, "--output", "json")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has a server to end
+	cmd.WaitDelay = time.Minute
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return out, fmt.Errorf("drill: %w: %s", err, tail(said.String()))
+	}
+	return out, nil
 }
