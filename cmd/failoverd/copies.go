@@ -58,6 +58,8 @@ func (c *cli) sayCopies(p api.Product) {
 			say("store %s: %s", s.Name, s.Error)
 		case s.ShipError != "":
 			say("store %s has the binary log up to %s ago: %s", s.Name, ageText(s.ShippedMs), s.ShipError)
+		case s.Gap != "":
+			say("store %s has a gap in the binary log: %s", s.Name, s.Gap)
 		case s.Behind > 1:
 			say("store %s lacks %d snapshots that another has", s.Name, s.Behind)
 		}

@@ -156,9 +156,6 @@ func (h *handler) reportCopies(_ context.Context, c *call) (any, error) {
 // ordersFor says what a dump service may do beside what the chain is doing.
 func ordersFor(p journal.Product, server topology.Server, ordered uint64) snapshot.Orders {
 	o := snapshot.Orders{Epoch: p.Chain.Epoch, Seat: server.Seat, Acks: p.Chain.IsAcker(server.Name), Take: ordered}
-	if master, ok := p.Chain.Server(p.Chain.Master()); ok {
-		o.Source = master.Addr()
-	}
 	switch {
 	case p.Open != nil && (p.Open.Plan.Kind.Promotes() || p.Open.Plan.Kind == promote.Rebuild && p.Open.Plan.Target == server.Name):
 		o.Wait = fmt.Sprintf("plan %d is open: %s", p.Open.Plan.ID, planText(p.Open.Plan))

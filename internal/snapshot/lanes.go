@@ -196,7 +196,7 @@ func (s *Service) drill(ctx context.Context) {
 	defer s.set(func() { s.drilling = false })
 	began := time.Now()
 	s.config.Logger.Info("drill begun")
-	note, err := s.config.Work.Drill(ctx, s.source())
+	note, err := s.config.Work.Drill(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -224,12 +224,6 @@ func EventOfDrill(n DrillNote) Event {
 	return e
 }
 
-func (s *Service) source() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.orders.Source
-}
-
 // scrub looks for what was damaged in the stores.
 func (s *Service) scrub(ctx context.Context) {
 	s.config.Logger.Info("scrub begun")
@@ -248,7 +242,7 @@ func (s *Service) ship(ctx context.Context, store string) {
 		if s.epoch() == 0 {
 			continue
 		}
-		err := s.config.Work.Ship(ctx, store, s.epoch, func() { s.shipped(store) })
+		err := s.config.Work.Ship(ctx, store, s.epoch, func(until time.Time, gap string) { s.shipped(store, until, gap) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -259,12 +253,16 @@ func (s *Service) ship(ctx context.Context, store string) {
 	}
 }
 
-func (s *Service) shipped(store string) {
+func (s *Service) shipped(store string, until time.Time, gap string) {
 	s.mu.Lock()
 	ship := s.ships[store]
-	noted, err, since := ship.noted, ship.err, ship.since
-	*ship = shipping{caughtUp: time.Now()}
+	noted, err, since, isNew := ship.noted, ship.err, ship.since, gap != "" && gap != ship.gap
+	*ship = shipping{until: until, gap: gap}
 	s.mu.Unlock()
+	if isNew {
+		s.config.Logger.Warn("binary log has a gap", "store", store, "gap", gap)
+		s.note(Event{What: "ship", Outcome: "failed: there is a gap before what is shipped now: " + gap, Why: "to " + store})
+	}
 	if err != "" {
 		s.config.Logger.Info("binary log is shipped again", "store", store)
 	}

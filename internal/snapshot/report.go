@@ -80,9 +80,12 @@ type StoreReport struct {
 	Behind int `json:"behind"`
 	// Error is why the store cannot be used, empty when it can.
 	Error string `json:"error,omitempty"`
-	// ShippedMs is how much is lost if all but this store is: the time since the binary
-	// log was last known to be there to its end. -1 when it is not shipped.
+	// ShippedMs is how much is lost if all but this store is: the time since until when
+	// all of the binary log is there. -1 when it is not shipped.
 	ShippedMs int64 `json:"shippedMs"`
+	// Gap says what is missing in the middle of it, empty for nothing: no restore goes
+	// past that but from a younger snapshot.
+	Gap string `json:"gap,omitempty"`
 	// ShipError is why it is not shipped at the moment.
 	ShipError string `json:"shipError,omitempty"`
 }
@@ -114,8 +117,6 @@ type Orders struct {
 	Acks bool `json:"acks,omitempty"`
 	// Take is the number of the latest order to take one now, 0 for none.
 	Take uint64 `json:"take,omitempty"`
-	// Source is the address of the chain's master, host:port.
-	Source string `json:"source,omitempty"`
 }
 
 // Event is what the history is to keep of the copies.

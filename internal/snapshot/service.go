@@ -81,15 +81,14 @@ type Work interface {
 	Take(ctx context.Context, t Task, tell func(Progress)) (Manifest, error)
 	// Tend brings the further stores up to date, and removes what is no longer kept.
 	Tend(ctx context.Context) error
-	// Drill restores the newest snapshot on a scratch server, joins it to source
-	// (host:port, or empty) and compares. The error says why there is no outcome; what
-	// the drill found is in the note.
-	Drill(ctx context.Context, source string) (DrillNote, error)
+	// Drill restores the newest snapshot on a scratch server and compares. The error says
+	// why there is no outcome; what the drill found is in the note.
+	Drill(ctx context.Context) (DrillNote, error)
 	// Scrub reads what is stored of the newest snapshot and holds it against its manifest.
 	Scrub(ctx context.Context) error
 	// Ship ships the binary log to a store until ctx ends or it cannot go on. It tells
-	// whenever the store has the log to its end.
-	Ship(ctx context.Context, store string, epoch func() uint64, tell func()) error
+	// until when the store has all of it, and what is missing before, if anything is.
+	Ship(ctx context.Context, store string, epoch func() uint64, tell func(until time.Time, gap string)) error
 }
 
 // Task is a snapshot to be taken.
@@ -115,8 +114,9 @@ type Survey struct {
 
 // shipping is how it goes with one store.
 type shipping struct {
-	// caughtUp is when the store last had the log to its end; zero: not yet.
-	caughtUp time.Time
+	// until is until when the store has all of the log; zero: not known.
+	until    time.Time
+	gap      string
 	err      string
 	since    time.Time // since when it fails
 	noted    bool      // its failing is in the history
@@ -292,9 +292,9 @@ func (s *Service) Report(now time.Time) Report {
 		}
 		store.ShippedMs = -1
 		if ship := s.ships[store.Name]; ship != nil && s.config.Ship {
-			store.ShipError = ship.err
-			if !ship.caughtUp.IsZero() {
-				store.ShippedMs = now.Sub(ship.caughtUp).Milliseconds()
+			store.ShipError, store.Gap = ship.err, ship.gap
+			if !ship.until.IsZero() {
+				store.ShippedMs = max(0, now.Sub(ship.until).Milliseconds())
 			}
 		}
 		r.Stores = append(r.Stores, store)

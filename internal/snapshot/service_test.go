@@ -26,9 +26,10 @@ type fakeWork struct {
 	most      int
 	gaveUp    int
 	tended    int
-	drills    []string // the sources
+	drills    int
 	drillNote DrillNote
 	shipError error
+	gap       string
 	ships     int
 	storeAway bool
 	before    *Manifest // there from an earlier process
@@ -90,9 +91,9 @@ func (w *fakeWork) Tend(context.Context) error {
 	return nil
 }
 
-func (w *fakeWork) Drill(ctx context.Context, source string) (DrillNote, error) {
+func (w *fakeWork) Drill(ctx context.Context) (DrillNote, error) {
 	w.mu.Lock()
-	w.drills = append(w.drills, source)
+	w.drills++
 	note := w.drillNote
 	w.mu.Unlock()
 	note.At = time.Now()
@@ -102,7 +103,7 @@ func (w *fakeWork) Drill(ctx context.Context, source string) (DrillNote, error) 
 
 func (w *fakeWork) Scrub(context.Context) error { return nil }
 
-func (w *fakeWork) Ship(ctx context.Context, _ string, epoch func() uint64, tell func()) error {
+func (w *fakeWork) Ship(ctx context.Context, _ string, epoch func() uint64, tell func(time.Time, string)) error {
 	w.mu.Lock()
 	w.ships++
 	w.mu.Unlock()
@@ -116,7 +117,7 @@ func (w *fakeWork) Ship(ctx context.Context, _ string, epoch func() uint64, tell
 		if epoch() == 0 {
 			return errors.New("no epoch")
 		}
-		tell()
+		tell(time.Now(), w.gap)
 	}
 	return nil
 }
@@ -188,7 +189,7 @@ func (l *fakeLeader) outcomes() []string {
 func running(t *testing.T, change func(*ServiceConfig)) (*fakeWork, *fakeLeader) {
 	t.Helper()
 	work := &fakeWork{lasts: time.Minute, drillNote: DrillNote{Passed: true, Snapshot: "x"}}
-	leader := &fakeLeader{orders: Orders{Epoch: 3, Source: "10.0.0.1:3306"}}
+	leader := &fakeLeader{orders: Orders{Epoch: 3}}
 	config := ServiceConfig{Product: "shop", Server: "db4", Every: 15 * time.Minute, Stores: []string{"s3"}, Ship: true, Work: work, Leader: leader}
 	if change != nil {
 		change(&config)
@@ -361,8 +362,7 @@ func TestServiceDrills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		work, leader := running(t, func(c *ServiceConfig) { c.DrillEvery = 4 * time.Hour })
 		time.Sleep(8*time.Hour + 10*time.Minute)
-		assert.InDelta(t, 3, len(work.drills), 1)
-		assert.Equal(t, "10.0.0.1:3306", work.drills[0])
+		assert.InDelta(t, 3, work.drills, 1)
 		work.set(func() { work.drillNote = DrillNote{Snapshot: "x", Why: "chunk 3 of shop.orders is damaged"} })
 		time.Sleep(4 * time.Hour)
 		outcomes := leader.outcomes()
@@ -388,6 +388,11 @@ func TestServiceShipsAgainAfterAFailure(t *testing.T) {
 		time.Sleep(time.Minute)
 		assert.Equal(t, []string{"ship failed: binlog.000004 is purged", "ship done"}, leader.outcomes())
 		assert.Empty(t, leader.report().Stores[0].ShipError)
+		work.gap = "a:1-3"
+		time.Sleep(time.Minute)
+		assert.Equal(t, "ship failed: there is a gap before what is shipped now: a:1-3", leader.outcomes()[2])
+		assert.Len(t, leader.outcomes(), 3)
+		assert.Equal(t, "a:1-3", leader.report().Stores[0].Gap)
 	})
 }
 
