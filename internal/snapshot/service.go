@@ -115,11 +115,11 @@ type Survey struct {
 // shipping is how it goes with one store.
 type shipping struct {
 	// until is until when the store has all of the log; zero: not known.
-	until    time.Time
-	gap      string
-	err      string
-	since    time.Time // since when it fails
-	noted    bool      // its failing is in the history
+	until time.Time
+	gap   string
+	err   string
+	since time.Time // since when it fails
+	noted bool      // its failing is in the history
 }
 
 const (

@@ -117,7 +117,10 @@ func (w *fakeWork) Ship(ctx context.Context, _ string, epoch func() uint64, tell
 		if epoch() == 0 {
 			return errors.New("no epoch")
 		}
-		tell(time.Now(), w.gap)
+		w.mu.Lock()
+		gap := w.gap
+		w.mu.Unlock()
+		tell(time.Now(), gap)
 	}
 	return nil
 }
@@ -388,7 +391,7 @@ func TestServiceShipsAgainAfterAFailure(t *testing.T) {
 		time.Sleep(time.Minute)
 		assert.Equal(t, []string{"ship failed: binlog.000004 is purged", "ship done"}, leader.outcomes())
 		assert.Empty(t, leader.report().Stores[0].ShipError)
-		work.gap = "a:1-3"
+		work.set(func() { work.gap = "a:1-3" })
 		time.Sleep(time.Minute)
 		assert.Equal(t, "ship failed: there is a gap before what is shipped now: a:1-3", leader.outcomes()[2])
 		assert.Len(t, leader.outcomes(), 3)
