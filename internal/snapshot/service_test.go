@@ -17,7 +17,12 @@ import (
 
 // fakeWork takes snapshots that last a while.
 type fakeWork struct {
-	mu        sync.Mutex
+	mu sync.Mutex
+	worked
+}
+
+// worked is what a fakeWork is to do and has done.
+type worked struct {
 	lasts     time.Duration
 	fails     error
 	taken     []Manifest
@@ -131,10 +136,15 @@ func (w *fakeWork) set(change func()) {
 	change()
 }
 
-func (w *fakeWork) count() int {
+func (w *fakeWork) count() int { return len(w.look().taken) }
+
+// look is how things are now.
+func (w *fakeWork) look() worked {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.taken)
+	now := w.worked
+	now.taken, now.tasks = slices.Clone(w.taken), slices.Clone(w.tasks)
+	return now
 }
 
 // fakeLeader gives the orders that a test sets.
@@ -191,7 +201,7 @@ func (l *fakeLeader) outcomes() []string {
 // running starts a service in the present bubble and ends it with the test.
 func running(t *testing.T, change func(*ServiceConfig)) (*fakeWork, *fakeLeader) {
 	t.Helper()
-	work := &fakeWork{lasts: time.Minute, drillNote: DrillNote{Passed: true, Snapshot: "x"}}
+	work := &fakeWork{worked: worked{lasts: time.Minute, drillNote: DrillNote{Passed: true, Snapshot: "x"}}}
 	leader := &fakeLeader{orders: Orders{Epoch: 3}}
 	config := ServiceConfig{Product: "shop", Server: "db4", Every: 15 * time.Minute, Stores: []string{"s3"}, Ship: true, Work: work, Leader: leader}
 	if change != nil {
@@ -217,13 +227,13 @@ func TestServiceTakesOneInEachInterval(t *testing.T) {
 		work, leader := running(t, nil)
 		time.Sleep(6*time.Hour + time.Minute)
 		assert.InDelta(t, 25, work.count(), 1)
-		assert.Equal(t, 1, work.most)
-		assert.Greater(t, work.tended, 24)
-		for _, task := range work.tasks {
+		assert.Equal(t, 1, work.look().most)
+		assert.Greater(t, work.look().tended, 24)
+		for _, task := range work.look().tasks {
 			assert.Equal(t, uint64(3), task.Epoch)
 		}
-		assert.True(t, work.tasks[0].Full)
-		assert.False(t, work.tasks[1].Full)
+		assert.True(t, work.look().tasks[0].Full)
+		assert.False(t, work.look().tasks[1].Full)
 		r := leader.report()
 		require.NotNil(t, r.Newest)
 		assert.Less(t, r.Newest.AgeMs, (16 * time.Minute).Milliseconds())
@@ -237,7 +247,7 @@ func TestServiceReadsEverythingAnewFromTimeToTime(t *testing.T) {
 		work, _ := running(t, func(c *ServiceConfig) { c.ScrubEvery = 4 * time.Hour })
 		time.Sleep(12 * time.Hour)
 		full := 0
-		for _, task := range work.tasks {
+		for _, task := range work.look().tasks {
 			if task.Full {
 				full++
 			}
@@ -253,7 +263,7 @@ func TestServiceGivesWayToAFailoverAndGoesOnAfterIt(t *testing.T) {
 		require.NotNil(t, leader.report().Running)
 		leader.order(func(o *Orders) { o.Wait = "plan 1 is open: failover" })
 		time.Sleep(3 * time.Second)
-		assert.Equal(t, 1, work.gaveUp)
+		assert.Equal(t, 1, work.look().gaveUp)
 		assert.Nil(t, leader.report().Running)
 		assert.Equal(t, "plan 1 is open: failover", leader.report().Waiting)
 		assert.Empty(t, leader.report().Failing, "it was nobody's fault")
@@ -262,7 +272,7 @@ func TestServiceGivesWayToAFailoverAndGoesOnAfterIt(t *testing.T) {
 		leader.order(func(o *Orders) { o.Wait, o.Epoch = "", 4 })
 		time.Sleep(65 * time.Second)
 		require.Equal(t, 1, work.count())
-		assert.Equal(t, uint64(4), work.taken[0].Epoch)
+		assert.Equal(t, uint64(4), work.look().taken[0].Epoch)
 		assert.Empty(t, leader.outcomes())
 	})
 }
@@ -308,7 +318,7 @@ func TestServiceTellsOfAFailureOnce(t *testing.T) {
 		assert.Equal(t, []string{"snapshot failed: disk on fire"}, leader.outcomes())
 		assert.Equal(t, "disk on fire", leader.report().Failing)
 		assert.Greater(t, leader.report().FailingMs, (2 * time.Hour).Milliseconds())
-		assert.Less(t, len(work.tasks), 30, "it does not try without a pause")
+		assert.Less(t, len(work.look().tasks), 30, "it does not try without a pause")
 		work.set(func() { work.fails = nil })
 		time.Sleep(20 * time.Minute)
 		assert.Equal(t, []string{"snapshot failed: disk on fire", "snapshot done"}, leader.outcomes())
@@ -328,7 +338,7 @@ func TestServiceKnowsWhatAnEarlierProcessTook(t *testing.T) {
 		assert.Zero(t, work.count(), "this interval has one")
 		time.Sleep(3 * time.Minute)
 		require.Equal(t, 1, work.count())
-		assert.Equal(t, uint64(9), work.taken[0].Epoch, "the last epoch that is known of")
+		assert.Equal(t, uint64(9), work.look().taken[0].Epoch, "the last epoch that is known of")
 		_ = leader
 	})
 }
@@ -365,7 +375,7 @@ func TestServiceDrills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		work, leader := running(t, func(c *ServiceConfig) { c.DrillEvery = 4 * time.Hour })
 		time.Sleep(8*time.Hour + 10*time.Minute)
-		assert.InDelta(t, 3, work.drills, 1)
+		assert.InDelta(t, 3, work.look().drills, 1)
 		work.set(func() { work.drillNote = DrillNote{Snapshot: "x", Why: "chunk 3 of shop.orders is damaged"} })
 		time.Sleep(4 * time.Hour)
 		outcomes := leader.outcomes()
@@ -401,13 +411,13 @@ func TestServiceShipsAgainAfterAFailure(t *testing.T) {
 
 func TestOnceTakesOneAndSaysWhyNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		work := &fakeWork{lasts: time.Second}
+		work := &fakeWork{worked: worked{lasts: time.Second}}
 		leader := &fakeLeader{orders: Orders{Epoch: 5}}
 		service := NewService(ServiceConfig{Product: "shop", Server: "db4", Every: time.Hour, Work: work, Leader: leader})
 		m, err := service.Once(t.Context())
 		require.NoError(t, err)
 		assert.True(t, strings.Contains(m.ID, "-e5-"))
-		assert.Equal(t, 1, work.tended)
+		assert.Equal(t, 1, work.look().tended)
 		leader.orders.Wait = "plan 1 is open: failover"
 		_, err = service.Once(t.Context())
 		assert.ErrorContains(t, err, "plan 1 is open: failover")
