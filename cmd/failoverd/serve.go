@@ -185,7 +185,11 @@ func serve(ctx context.Context, cfg config.Config, p *parts, bootstrap bool) err
 	w := watcher.New(watcher.Config{
 		ID: cfg.ID, Logger: p.log, Trust: p.trust, Peers: peers,
 		Dial: func(s topology.Server) watcher.Probe { return must(mysql.NewProbe(p.server(s, p.credentials.Probe))) },
-		Open: func(s topology.Server) promote.Server { return must(mysql.Open(p.server(s, p.credentials.Control))) },
+		Open: func(s topology.Server, admit func(context.Context) error) promote.Server {
+			control := p.server(s, p.credentials.Control)
+			control.Admit = admit
+			return must(mysql.Open(control))
+		},
 		Save: p.save,
 		NewPublisher: func(announce func(context.Context, *publish.Head) error) watcher.Publisher {
 			return publish.NewPublisher(p.store, p.key, publish.Options{Trust: p.trust, Announce: announce})
