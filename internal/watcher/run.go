@@ -26,7 +26,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		// At once, with what is known: a fresh look waits for silent watchers, and a
 		// repair is broken off meanwhile when the master is dead.
 		c.Resting = m.restingAt(c.Now)
-		if course, why := promote.Resume(c, open, ""); course != promote.GoOn {
+		if course, why := promote.Resume(c.Case, open, ""); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
 		}
 	}
@@ -36,7 +36,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		}
 		c = m.look(ctx, p, true)
 		c.Resting = m.restingAt(c.Now)
-		if course, why := promote.Resume(c, open, failed); course != promote.GoOn {
+		if course, why := promote.Resume(c.Case, open, failed); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
 		}
 	}
@@ -181,14 +181,13 @@ func (m *Mind) restingAt(now time.Time) []string {
 // answers, once for this leader and before its first effect there, so that
 // nothing they sent takes effect later (SAFETY: the protocol, 9). A server that
 // does not answer is settled when it does.
-func (m *Mind) settleSessions(ctx context.Context, c topology.Case) error {
+func (m *Mind) settleSessions(ctx context.Context, c *topology.Picture) error {
 	if len(m.settled) == len(c.Chain.Servers) && !slices.ContainsFunc(c.Chain.Servers, func(s topology.Server) bool { return !m.settled[s.Name] }) {
 		return nil
 	}
-	p := c.Digest()
 	var todo []topology.Server
 	for _, s := range c.Chain.Servers {
-		if p.Up(s.Name) && !m.settled[s.Name] {
+		if c.Up(s.Name) && !m.settled[s.Name] {
 			todo = append(todo, s)
 		}
 	}
