@@ -145,6 +145,7 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	case err != nil:
 		return false, err
 	}
+	m.restRaise(*plan, c.Chain)
 	m.skipped, m.braked = "", ""
 	return true, nil
 }

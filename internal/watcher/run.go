@@ -165,6 +165,27 @@ func (m *Mind) restAfter(plan promote.Plan) {
 	}
 }
 
+const (
+	raiseRestAtFirst = 5 * time.Second
+	raiseRestAtMost  = time.Minute
+)
+
+// restRaise has the master keep to fewer acknowledgements for a while after a
+// rescue lowered them, for twice as long each time soon after the last.
+func (m *Mind) restRaise(plan promote.Plan, chain topology.Chain) {
+	lowers := slices.ContainsFunc(plan.Steps, func(s promote.Step) bool { return s.Goal == promote.Acks && s.Need < chain.AcksNeeded() })
+	if plan.Rule != "ackers-lost" || !lowers {
+		return
+	}
+	now, key := m.around.Now(), restKey(topology.Verdict{Rule: topology.MoreAcks, Server: chain.Master()})
+	last := m.resting[key]
+	pause := raiseRestAtFirst
+	if now.Sub(last.until).Abs() < raiseRestAtMost {
+		pause = min(max(2*last.pause, raiseRestAtFirst), raiseRestAtMost)
+	}
+	m.resting[key] = rest{until: now.Add(pause), pause: pause}
+}
+
 // restingAt are the repairs that rest, sorted.
 func (m *Mind) restingAt(now time.Time) []string {
 	var out []string
