@@ -91,7 +91,7 @@ func (p *Picture) tooFewToRevoke() string {
 	if len(p.Chain.Ackers)-len(absent) >= need {
 		return ""
 	}
-	return fmt.Sprintf("acknowledged writes may be at %s alone: %d of %d ackers must answer. It waits for them; or run \"failoverd failover %s --accept-data-loss\"",
+	return fmt.Sprintf("acknowledged writes may be at %s alone: %d of %d ackers must answer. It waits for them; or run \"failoverd failover %s --accept-data-loss --reason TEXT\"",
 		strings.Join(absent, ", "), need, len(p.Chain.Ackers), p.Chain.Product)
 }
 
