@@ -253,7 +253,8 @@ func (p *parts) server(s topology.Server, account mysql.Account) mysql.Config {
 		CloneDataRate: p.clone.DataRate, CloneNetworkRate: p.clone.NetworkRate}
 }
 
-// save is a watcher.SaveFunc. It has sessions of its own, so that a new leader ends them like any other of this one.
+// save is a watcher.SaveFunc. It has sessions of its own, so that a new leader ends them like any other of this one;
+// they only read, so that nobody has to confirm them.
 func (p *parts) save(ctx context.Context, product string, epoch uint64, s topology.Server, set topology.GTIDSet) (string, error) {
 	source, err := mysql.Open(p.server(s, p.credentials.Control))
 	if err != nil {
