@@ -62,6 +62,9 @@ func planReopen(p *topology.Picture, v topology.Verdict) Plan {
 
 func planProtect(p *topology.Picture, v topology.Verdict) Plan {
 	if v.Server == p.Chain.Master() {
+		if facts, _ := p.Facts(v.Server); facts != nil && facts.Open() && waitsForMore(*facts, p.Chain.AcksNeeded()) {
+			return Plan{Kind: Protect, Steps: []Step{{Goal: Acks, Server: v.Server, Need: p.Chain.AcksNeeded()}}}
+		}
 		return Plan{Kind: Protect, Steps: []Step{{Goal: Writable, Server: v.Server}}}
 	}
 	return Plan{Kind: Protect, Steps: []Step{

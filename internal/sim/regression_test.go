@@ -27,6 +27,7 @@ func TestRegressions(t *testing.T) {
 		{"a slave that acknowledged in place of the candidate was moved away from the master", "acker's disk stalls + dump slave killed"},
 		{"a copy that broke off could never be saved from again", "master flaps + master flaps + server killed in a promotion"},
 		{"the next leader opened a target that was still executing", "applier of the candidate slow + master killed + leader crashes in a promotion"},
+		{"a leader that was stopped went on where it was and told the next one's master to wait for fewer", "leader stopped in a promotion + master flaps"},
 		{"write probes that a cut network had held back counted as a full disk", "master cut from the watchers"},
 	} {
 		t.Run(r.was, func(t *testing.T) {

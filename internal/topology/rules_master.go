@@ -52,15 +52,15 @@ func (p *Picture) dead() (certain bool, why string, ok bool) {
 // deadNoReplicas is death when no direct replica is left to ask.
 func (p *Picture) deadNoReplicas() (string, bool) {
 	m := p.seen[p.master.Name]
+	if !p.masterRefused() && (!p.masterMissed() || m.unanswered < p.Chain.Policy.DeadAfter) {
+		return "", false
+	}
 	for _, r := range p.directReplicas() {
 		if r.up() {
 			return "", false
 		}
 	}
-	if p.masterRefused() || (p.masterMissed() && m.unanswered >= p.Chain.Policy.DeadAfter) {
-		return fmt.Sprintf("%s is %s and no direct replica answers", p.master.Name, m.contacts(p.Watchers)), true
-	}
-	return "", false
+	return fmt.Sprintf("%s is %s and no direct replica answers", p.master.Name, m.contacts(p.Watchers)), true
 }
 
 func deadBut(when func(*Picture) (found, bool)) func(*Picture) (found, bool) {
