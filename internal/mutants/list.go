@@ -90,8 +90,8 @@ var All = []Mutant{
 		Kill: []string{"./internal/topology"}},
 	{Name: "rejoin-without-proof", Breaks: "A server follows only if the master has all that it holds.",
 		Edits: []Edit{{"internal/promote/reach_follow.go",
-			"!extra.Empty() {",
-			"!extra.Empty() && s.step.Server == \"\" {"},
+			"!errant.Empty() {",
+			"!errant.Empty() && s.step.Server == \"\" {"},
 			{"internal/topology/rules_replica.go", // which would be seen before
 				"if errant := p.errantAt(p.seen[s.Name]); !errant.Empty() {",
 				"if errant := p.errantAt(p.seen[s.Name]); !errant.Empty() && s.Standing == In {"}}},

@@ -313,5 +313,5 @@ func (p *Picture) Contacts(name string) string {
 	return s.contacts(p.Watchers)
 }
 
-// Errant are the transactions that the named replica holds and the master does not.
+// Errant are the errant transactions of the named replica, as it was last seen.
 func (p *Picture) Errant(name string) GTIDSet { return p.errantAt(p.seen[name]) }

@@ -4,23 +4,15 @@ import (
 	"fmt"
 )
 
-// errantAt are the transactions that a replica holds and the master does not.
-// What the master itself originated is never errant: an asynchronous replica
-// receives it before the master shows it as committed.
+// errantAt is Chain.Errant by the youngest look at each of the two. Waiting for a
+// look at the server that is older than the one at the master would find it out
+// late, or never while chance has it that none is.
 func (p *Picture) errantAt(s *seen) GTIDSet {
 	mf := p.masterFacts()
-	if mf == nil || !s.up() {
+	if mf == nil || !s.up() || s.facts == nil {
 		return GTIDSet{}
 	}
-	facts := p.factsBeforeMaster(s)
-	if facts == nil {
-		return GTIDSet{}
-	}
-	errant := facts.Executed.WithoutServer(mf.UUID).Minus(mf.Executed)
-	if s.server.Standing == In {
-		errant = errant.Minus(p.Chain.Burning)
-	}
-	return errant.Union(facts.Executed.Common(s.server.Doubt))
+	return p.Chain.Errant(s.server, *s.facts, *mf)
 }
 
 func serverErrant(p *Picture) (found, bool) {
@@ -71,9 +63,6 @@ func serverReturned(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
 		if s.Standing != Out || !seen.up() || seen.facts == nil || seen.facts.Open() || p.rests("server-returned", s.Name) {
-			continue
-		}
-		if p.factsBeforeMaster(seen) == nil {
 			continue
 		}
 		return found{server: s.Name, why: fmt.Sprintf("%s is back and holds nothing that master %s lacks", s.Name, p.master.Name)}, true
