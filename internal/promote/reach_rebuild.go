@@ -132,6 +132,8 @@ func sole(ctx context.Context, s site) (string, error) {
 			s.note.Absent = append(s.note.Absent, other.Name)
 		case err != nil:
 			return "", err
+		case s.plan.Kind == Failover && !theirs.Held().Common(left).Empty():
+			s.note.Absent = append(s.note.Absent, other.Name) // there is no master to rebuild it from; it is doubted
 		case !theirs.Held().Common(left).Empty():
 			return "", fmt.Errorf("%s holds some of %s too: it is to be rebuilt first", other.Name, left)
 		}

@@ -151,6 +151,9 @@ func (p *Picture) rests(rule, server string) bool {
 	return false
 }
 
+// Rests says that the rule's repair of this server failed lately and is given a rest.
+func (p *Picture) Rests(rule, server string) bool { return p.rests(rule, server) }
+
 // factsBeforeMaster are the youngest facts of a server that are not younger than
 // the master's: what they hold, the master has had time to show.
 func (p *Picture) factsBeforeMaster(s *seen) *Facts {

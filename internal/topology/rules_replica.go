@@ -89,7 +89,9 @@ func replicaAstray(p *Picture) (found, bool) {
 
 // SourceFor is the server that the named one should replicate from now: the
 // master, while its proper source is away or has purged what it still needs, as a
-// server does that was just rebuilt.
+// server does that was just rebuilt. Nor does MySQL let a replica follow a source
+// that lacks GTIDs of its own which the replica holds (error 13114), as a rebuilt one
+// does until it has executed those that the master took out of use.
 func (p *Picture) SourceFor(name string) Server {
 	source, _ := p.Chain.Server(p.Chain.SourceOf(name))
 	s, replica := p.seen[source.Name], p.seen[name]
@@ -97,7 +99,10 @@ func (p *Picture) SourceFor(name string) Server {
 	case s == nil:
 	case s.missed() >= p.quorum() && s.unanswered >= p.Chain.Policy.DeadAfter:
 		return p.master
-	case s.facts != nil && replica != nil && replica.facts != nil && !s.facts.Purged.Minus(replica.facts.Held()).Empty():
+	case s.facts == nil || replica == nil || replica.facts == nil:
+	case !s.facts.Purged.Minus(replica.facts.Held()).Empty():
+		return p.master
+	case source.Name != p.master.Name && !replica.facts.Held().OfServer(s.facts.UUID).Minus(s.facts.Executed).Empty():
 		return p.master
 	}
 	return source
@@ -149,11 +154,17 @@ func serverMissing(p *Picture) (found, bool) {
 		if s.Standing == Maintenance {
 			continue
 		}
-		if s.Standing == Quarantined {
-			return found{server: s.Name, why: fmt.Sprintf("%s is quarantined: %s", s.Name, s.Why)}, true
-		}
 		if !seen.up() {
 			return found{server: s.Name, why: fmt.Sprintf("%s (%s) is %s: %s", s.Name, s.Seat, seen.contacts(p.Watchers), seen.lastErr)}, true
+		}
+	}
+	return found{}, false
+}
+
+func serverQuarantined(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		if s.Standing == Quarantined {
+			return found{server: s.Name, why: fmt.Sprintf("%s is quarantined: %s", s.Name, s.Why)}, true
 		}
 	}
 	return found{}, false
