@@ -104,6 +104,7 @@ func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 		p.each(func(s *topology.Server) {
 			if slices.Contains(note.Absent, s.Name) {
 				s.Doubt = s.Doubt.Union(note.Burned)
+				s.CloneMark = "" // a copy from before says nothing of what came after it
 			}
 		})
 	case promote.Ackers:

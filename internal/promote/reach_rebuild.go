@@ -20,6 +20,9 @@ func saved(ctx context.Context, s site) (string, error) {
 		return "", err
 	}
 	if facts.Clone != nil && (facts.Clone.Emptied || facts.Clone.State == topology.CloneInProgress) {
+		if info.CloneMark == "" { // else a copy would never count
+			s.note.Clone = "none"
+		}
 		return "what it held is gone already", nil
 	}
 	errant, err := errantAt(ctx, s, info, facts)
