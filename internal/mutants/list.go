@@ -25,7 +25,7 @@ var All = []Mutant{
 		Edits: []Edit{{"internal/topology/succession.go",
 			"\treturn !retired.Empty()\n",
 			"\treturn name == \"\" && !retired.Empty()\n"}},
-		Kill: Liveness},
+		Kill: append(Faults("replica opened by hand + switchover + switchover"), "-mode=liveness")},
 	{Name: "feed-from-too-few", Breaks: "An acknowledged write may be at any one of N−W+1 ackers: all of them are fed from, or nobody is opened.",
 		Edits: []Edit{{"internal/promote/reach_data.go",
 			"\tif in < s.step.Need {\n",
