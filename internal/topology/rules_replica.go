@@ -154,9 +154,14 @@ func serverMissing(p *Picture) (found, bool) {
 		if s.Standing == Maintenance {
 			continue
 		}
-		if !seen.up() {
-			return found{server: s.Name, why: fmt.Sprintf("%s (%s) is %s: %s", s.Name, s.Seat, seen.contacts(p.Watchers), seen.lastErr)}, true
+		if seen.up() {
+			continue
 		}
+		why := fmt.Sprintf("%s (%s) is %s: %s", s.Name, s.Seat, seen.contacts(p.Watchers), seen.lastErr)
+		if s.Standing == Quarantined {
+			why += fmt.Sprintf("; it is quarantined: %s", s.Why)
+		}
+		return found{server: s.Name, why: why}, true
 	}
 	return found{}, false
 }
