@@ -142,6 +142,9 @@ func (w *World) droppedData(s *server) {
 	if s.link != nil {
 		held = held.union(s.link.received)
 	}
+	if w.oracle.hands { // nobody can save what is written between the order and this moment
+		held[s.id] = min(held[s.id], s.clone.own)
+	}
 	master := w.masterNow()
 	if s == master {
 		w.fail("the data of master %s was dropped", s.info.Name)

@@ -76,7 +76,8 @@ type Status struct {
 	Verdict topology.Verdict `json:"verdict"`
 	// Would is what failoverd would do if it were allowed to, empty when it is.
 	Would string `json:"would,omitempty"`
-	// Waiting says whom an open plan waits for, empty when it does not.
+	// Waiting says whom an open plan waits for, or which repair failed and rests; empty
+	// when neither is so.
 	Waiting string    `json:"waiting,omitempty"`
 	At      time.Time `json:"at"`
 }
@@ -114,7 +115,7 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	if v.Action != topology.Failover {
 		m.braked = ""
 	}
-	m.note(c, v, "")
+	m.note(m.besides(c, v))
 	if err := m.raiseHighWater(ctx, c); err != nil {
 		return false, err
 	}
@@ -187,6 +188,20 @@ func (m *Mind) accept(ctx context.Context, plan promote.Plan) error {
 	}
 	m.event("plan accepted", plan.Kind.Promotes(), "kind", plan.Kind, "epoch", plan.Epoch, "rule", plan.Rule, "why", plan.Why, "actor", plan.Actor)
 	return nil
+}
+
+// besides is what to say of a chain whose repair failed a moment ago and rests: the
+// next rule that fits may be why it failed, and is no less true meanwhile.
+func (m *Mind) besides(c *topology.Picture, v topology.Verdict) (*topology.Picture, topology.Verdict, string) {
+	if r, ok := m.resting[restKey(v)]; !ok || !c.Now.Before(r.until) {
+		return c, v, ""
+	}
+	waiting := fmt.Sprintf("%s failed and is tried again in a while: %s", v.Action, v.Why)
+	c.Resting = m.restingAt(c.Now)
+	if next := c.Judge(); next.Action != topology.None {
+		v = next
+	}
+	return c, v, waiting
 }
 
 // Gather puts together what there is to judge one product by.

@@ -36,6 +36,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		}
 		c = m.look(ctx, p, true)
 		c.Resting = m.restingAt(c.Now)
+		m.note(c, c.Judge(), failed) // what is true now, not what it was when the plan was made
 		if course, why := promote.Resume(c.Case, open, failed); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
 		}
