@@ -23,7 +23,8 @@ type Options struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	SessionToken    string
-	// Timeout bounds one call, all its attempts included. Default 10 s.
+	// Timeout bounds one call, all its attempts included. Default 10 s. A call that
+	// carries much data has two seconds more for each MiB of it.
 	Timeout time.Duration
 	// Attempts bounds how often one call asks. Default 3.
 	Attempts int

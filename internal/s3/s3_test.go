@@ -57,7 +57,7 @@ func openDir(t *testing.T, path string) object.Store {
 }
 
 func TestBucketConforms(t *testing.T) {
-	objecttest.Conform(t, func(t *testing.T) object.Store { return serve(t, keys, nil) })
+	objecttest.Conform(t, func(t *testing.T) object.Store { return serve(t, keys, nil) }, objecttest.LargeIfAbsent)
 }
 
 func TestDirConforms(t *testing.T) {
