@@ -258,8 +258,8 @@ func (b *bucket) failed(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w", what, object.ErrNotModified)
 	case code == "NoSuchBucket":
 		return fmt.Errorf("%s: bucket %s does not exist", what, b.name)
-	case code == "NoSuchUpload":
-		return fmt.Errorf("%s: the upload is not there any more: %w", what, object.ErrConflict)
+	case code == "NoSuchUpload" || code == "InvalidPart":
+		return fmt.Errorf("%s: the upload, or a part of it, is not there any more: %w", what, object.ErrConflict)
 	case code == "NoSuchKey" || code == "NotFound" || status == http.StatusNotFound || status == http.StatusRequestedRangeNotSatisfiable:
 		return fmt.Errorf("%s: %w", what, object.ErrNotFound)
 	case status == http.StatusPreconditionFailed, code == "ConditionalRequestConflict":
