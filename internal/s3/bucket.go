@@ -29,6 +29,7 @@ type bucket struct {
 	prefix   string
 	timeout  time.Duration
 	attempts int
+	persist  time.Duration
 }
 
 // maxBackoff keeps the SDK's waits between attempts within our deadlines; its
@@ -75,7 +76,7 @@ func openBucket(ctx context.Context, l location, options Options) (*bucket, erro
 			o.Region = "us-east-1" // signing needs one; compatible stores ignore it
 		}
 	})
-	return &bucket{client: client, name: l.bucket, prefix: l.prefix, timeout: options.Timeout, attempts: options.Attempts}, nil
+	return &bucket{client: client, name: l.bucket, prefix: l.prefix, timeout: options.Timeout, attempts: options.Attempts, persist: options.Persist}, nil
 }
 
 // Get implements object.Store.

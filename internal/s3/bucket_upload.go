@@ -9,6 +9,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -39,6 +40,7 @@ type bucketUpload struct {
 	parts []types.CompletedPart
 
 	sent   chan error // of the part under way; nil when there is none
+	broken error      // of the part that failed
 	cancel context.CancelFunc
 }
 
@@ -74,7 +76,7 @@ func (u *bucketUpload) send(ctx context.Context) error {
 		return err
 	}
 	if u.id == "" {
-		if err := u.begin(ctx); err != nil {
+		if err := u.b.again(ctx, func() error { return u.begin(ctx) }); err != nil {
 			return err
 		}
 	}
@@ -86,23 +88,24 @@ func (u *bucketUpload) send(ctx context.Context) error {
 	ctx, u.cancel = context.WithCancel(ctx)
 	u.sent = make(chan error, 1)
 	go func(sent chan<- error) {
-		etag, err := u.sendPart(ctx, number, part[:used], sum)
+		sent <- u.b.again(ctx, func() (err error) {
+			completed.ETag, err = u.sendPart(ctx, number, part[:used], sum)
+			return err
+		})
 		partBuffers.Put(part)
-		completed.ETag = etag
-		sent <- err
 	}(u.sent)
 	return nil
 }
 
-// wait returns the outcome of the part under way.
+// wait returns the outcome of the part under way, or of one before that failed.
 func (u *bucketUpload) wait() error {
 	if u.sent == nil {
-		return nil
+		return u.broken
 	}
-	err := <-u.sent
+	u.broken = <-u.sent
 	u.cancel()
 	u.sent = nil
-	return err
+	return u.broken
 }
 
 func (u *bucketUpload) begin(ctx context.Context) error {
@@ -132,6 +135,22 @@ func (u *bucketUpload) sendPart(ctx context.Context, number int32, body []byte, 
 	return out.ETag, nil
 }
 
+// again repeats what the store gave no usable answer to, for the time of Options.Persist.
+func (b *bucket) again(ctx context.Context, do func() error) error {
+	began := time.Now()
+	for wait := maxBackoff; ; wait = min(2*wait, 16*maxBackoff) {
+		err := do()
+		if !errors.Is(err, object.ErrUnavailable) || time.Since(began) > b.persist {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
 // Commit implements object.Upload.
 func (u *bucketUpload) Commit(ctx context.Context, cond object.Condition) error {
 	if u.id == "" && u.size <= partBytes {
@@ -139,11 +158,10 @@ func (u *bucketUpload) Commit(ctx context.Context, cond object.Condition) error 
 		if u.part != nil {
 			body = u.part[:u.used]
 		}
-		_, err := u.b.Put(ctx, u.key, body, cond)
-		if err == nil {
-			u.release()
-		}
-		return err
+		return u.b.again(ctx, func() error {
+			_, err := u.b.Put(ctx, u.key, body, cond)
+			return err
+		})
 	}
 	if u.used > 0 {
 		if err := u.send(ctx); err != nil {
@@ -153,6 +171,10 @@ func (u *bucketUpload) Commit(ctx context.Context, cond object.Condition) error 
 	if err := u.wait(); err != nil {
 		return err
 	}
+	return u.b.again(ctx, func() error { return u.complete(ctx, cond) })
+}
+
+func (u *bucketUpload) complete(ctx context.Context, cond object.Condition) error {
 	in := &s3.CompleteMultipartUploadInput{
 		Bucket: &u.b.name, Key: aws.String(u.b.prefix + u.key), UploadId: &u.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
