@@ -106,14 +106,20 @@ func (m *Memory) GetRange(ctx context.Context, key string, offset, size int64) (
 	if err := CheckRange(offset, size); err != nil {
 		return nil, err
 	}
-	o, err := m.Get(ctx, key)
-	if err != nil {
+	if _, err := m.enter(ctx, "get", key); err != nil {
 		return nil, err
 	}
-	if offset >= int64(len(o.Body)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	body := m.objects[key].body
+	end := int64(len(body))
+	if offset >= end {
 		return nil, fmt.Errorf("get %s: %w", key, ErrNotFound)
 	}
-	return o.Body[offset:min(offset+size, int64(len(o.Body)))], nil
+	if size < end-offset {
+		end = offset + size
+	}
+	return bytes.Clone(body[offset:end]), nil
 }
 
 // Put implements Store.

@@ -66,9 +66,9 @@ func (c makeCopy) make(t *testing.T) madeCopy {
 	}
 	for i, part := range c.chunks {
 		chunk := c.write(t, packer, part)
-		first, last := bounds(part)
+		_, last := bounds(part)
 		if i > 0 {
-			chunk.After = Key{fmt.Sprint(first - 1)}
+			chunk.After = data.Chunks[i-1].Upto
 		}
 		if i < len(c.chunks)-1 {
 			chunk.Upto = Key{fmt.Sprint(last)}

@@ -74,25 +74,34 @@ func HoldAll(ctx context.Context, store object.Store, product, what string) (*Le
 	if err != nil {
 		return nil, err
 	}
-	for {
-		// Whoever sweeps looks for this lease after it has written its own: one of the two
-		// sees the other.
-		others, err := liveLeases(ctx, store, product, l.key)
-		if err == nil && len(others[leaseSweep]) == 0 {
-			return l, nil
-		}
-		if err == nil {
-			err = fmt.Errorf("a sweep is under way: %w", ErrBusy)
-		}
-		select {
-		case <-time.After(leaseAsk):
-			if errors.Is(err, ErrBusy) {
-				continue
-			}
-		case <-ctx.Done():
-		}
+	if err := l.awaitSweeps(ctx, product); err != nil {
 		l.End()
 		return nil, err
+	}
+	return l, nil
+}
+
+// awaitSweeps returns when nobody sweeps. Whoever sweeps looks for this lease after it
+// has written its own: one of the two sees the other.
+func (l *Lease) awaitSweeps(ctx context.Context, product string) error {
+	busy := false
+	for {
+		others, err := liveLeases(ctx, l.store, product, l.key)
+		switch {
+		case err == nil && len(others[leaseSweep]) == 0:
+			return nil
+		case err != nil && ctx.Err() == nil:
+			return err
+		}
+		busy = busy || err == nil
+		select {
+		case <-time.After(leaseAsk):
+		case <-ctx.Done():
+			if busy {
+				return fmt.Errorf("a sweep is under way: %w", ErrBusy)
+			}
+			return ctx.Err()
+		}
 	}
 }
 

@@ -66,14 +66,14 @@ func (s span) cut(body []byte, ref Ref) ([]byte, error) {
 // or object.ErrNotFound if it is not what was written or not there. use is called by
 // several goroutines at once. Any other error of the store ends it.
 func readPieces(ctx context.Context, store object.Store, refs []Ref, use func(i int, sealed []byte, err error) error) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(spansAhead)
 	for _, s := range spansOf(refs) {
-		if ctx.Err() != nil {
+		if working.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			body, err := store.GetRange(ctx, s.key, s.offset, s.bytes)
+			body, err := store.GetRange(working, s.key, s.offset, s.bytes)
 			if err != nil && !errors.Is(err, object.ErrNotFound) {
 				return err
 			}

@@ -159,10 +159,10 @@ func (v *verifying) deep(ctx context.Context, store object.Store, m Manifest, sc
 		return err
 	}
 	for _, check := range checks {
-		v.report.Rows += check.have.Rows
 		if what := check.differs(); what != "" {
 			v.damage(Damage{Table: check.table.ID(), What: what})
 		}
+		v.report.Rows += check.have.Rows
 	}
 	return nil
 }
