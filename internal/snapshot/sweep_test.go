@@ -381,6 +381,7 @@ func TestReportsOfDrillsAndCutsStay(t *testing.T) {
 func TestMarksRememberCatalogs(t *testing.T) {
 	inBubble(t, func(t *testing.T, b sweepBench) {
 		full := b.full()
+		time.Sleep(time.Minute)
 		b.take(makeCopy{parent: &full, changed: map[int]string{2: "two"}})
 		read := 0
 		b.store.Inject(func(_ context.Context, call object.Call) object.Fault {
