@@ -98,9 +98,6 @@ type Task struct {
 	Full bool
 }
 
-// Progress is how far a snapshot is, in bytes of canonical rows; Estimate is 0 while it is not known.
-type Progress struct{ Bytes, Estimate int64 }
-
 // Survey is what the stores hold.
 type Survey struct {
 	// Newest is the newest whole snapshot in any store, nil without one; NewestFull is
