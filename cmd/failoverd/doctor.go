@@ -13,6 +13,7 @@ import (
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/config"
 	"github.com/failoverd/failoverd/internal/mysql"
+	"github.com/failoverd/failoverd/internal/mysql/dump"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -189,7 +190,7 @@ to standard error. It changes nothing: apply the inventory to take the chain in.
 
 func (c *cli) grantsCommand() *cobra.Command {
 	var path string
-	var writeProbe, dump bool
+	var writeProbe, withDump bool
 	dumper := mysql.Account{User: "failoverd_dump"}
 	users := mysql.Credentials{Probe: mysql.Account{User: "failoverd_probe"}, Control: mysql.Account{User: "failoverd"},
 		Replication: mysql.Replication{Account: mysql.Account{User: "failoverd_repl"}}}
@@ -219,8 +220,8 @@ dump service: it reads everything, password hashes included, and writes nothing.
 			if writeProbe {
 				statements = append(statements, mysql.HeartbeatTable(users)...)
 			}
-			if dump {
-				statements = append(statements, mysql.DumpGrants(dumper)...)
+			if withDump {
+				statements = append(statements, dump.Grants(dumper)...)
 			}
 			_, err := fmt.Fprintln(c.out, strings.Join(statements, ";\n")+";")
 			return err
@@ -229,7 +230,7 @@ dump service: it reads everything, password hashes included, and writes nothing.
 	f := cmd.Flags()
 	f.StringVarP(&path, "config", "c", "", "take the names from this watcher's configuration `file`")
 	f.BoolVar(&writeProbe, "write-probe", false, "also the table that write probes need")
-	f.BoolVar(&dump, "dump", false, "also the account of the dump service")
+	f.BoolVar(&withDump, "dump", false, "also the account of the dump service")
 	f.StringVar(&dumper.User, "dump-user", dumper.User, "the account of the dump service")
 	f.StringVar(&users.Probe.User, "probe-user", users.Probe.User, "the account that probes")
 	f.StringVar(&users.Control.User, "control-user", users.Control.User, "the account that controls")

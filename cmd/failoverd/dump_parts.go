@@ -14,6 +14,7 @@ import (
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/config"
 	"github.com/failoverd/failoverd/internal/mysql"
+	"github.com/failoverd/failoverd/internal/mysql/dump"
 	"github.com/failoverd/failoverd/internal/object"
 	"github.com/failoverd/failoverd/internal/pki"
 	"github.com/failoverd/failoverd/internal/s3"
@@ -101,7 +102,7 @@ func openDumpStores(ctx context.Context, stores []config.DumpStore) ([]namedStor
 // thing that is not so.
 func (p *dumpParts) check(ctx context.Context) []string {
 	var wrong []string
-	missing, err := mysql.MissingDumpGrants(ctx, p.server)
+	missing, err := dump.MissingGrants(ctx, p.server)
 	if err != nil {
 		wrong = append(wrong, fmt.Sprintf("server %s: %v: \"failoverd grants --dump\" prints how to create the account", p.cfg.Server.Addr, err))
 	}

@@ -309,11 +309,4 @@ var (
 	persistOnlyPrivileges = []string{"SYSTEM_VARIABLES_ADMIN", "PERSIST_RO_VARIABLES_ADMIN"}
 	// replicationPrivileges let a replica read the binary log, and clone its source.
 	replicationPrivileges = []string{"REPLICATION SLAVE", "BACKUP_ADMIN"}
-	// dumpPrivileges: SELECT to SHOW_ROUTINE are for rows and definitions, LOCK TABLES,
-	// RELOAD and BACKUP_ADMIN keep both as they are while a point is fixed,
-	// REPLICATION_SLAVE_ADMIN stops the applier for that, XA_RECOVER_ADMIN shows
-	// prepared transactions, REPLICATION SLAVE reads the binary log and REPLICATION
-	// CLIENT says where it ends.
-	dumpPrivileges = []string{"SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "SHOW_ROUTINE", "LOCK TABLES", "RELOAD", "BACKUP_ADMIN",
-		"REPLICATION_SLAVE_ADMIN", "XA_RECOVER_ADMIN", "REPLICATION SLAVE", "REPLICATION CLIENT"}
 )

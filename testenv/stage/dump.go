@@ -15,6 +15,7 @@ import (
 
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/mysql"
+	"github.com/failoverd/failoverd/internal/mysql/dump"
 	"github.com/failoverd/failoverd/internal/pki"
 	"github.com/failoverd/failoverd/testenv"
 )
@@ -42,7 +43,7 @@ func (s *Stage) StartDump(ctx context.Context, lines ...string) error {
 	if master == nil {
 		return errNoMaster
 	}
-	for _, statement := range mysql.DumpGrants(mysql.Account{User: DumpAccount.User, Password: DumpAccount.Password}) {
+	for _, statement := range dump.Grants(mysql.Account{User: DumpAccount.User, Password: DumpAccount.Password}) {
 		if err := master.Exec(ctx, statement); err != nil {
 			return err
 		}
