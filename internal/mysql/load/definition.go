@@ -138,7 +138,7 @@ func (d definition) deferrable(t snapshot.Table) []string {
 	for _, item := range d.items {
 		if strings.HasPrefix(item, "`") {
 			end := quotedEnd(item, 0)
-			if end > 0 && strings.Contains(unquoted(item), " AUTO_INCREMENT") {
+			if end > 0 && indexUnquoted(item, " AUTO_INCREMENT") >= 0 {
 				counted = item[:end]
 			}
 		}
@@ -157,21 +157,21 @@ func (d definition) deferrable(t snapshot.Table) []string {
 	return keys
 }
 
-// unquoted is the text without names and strings.
-func unquoted(text string) string {
-	var b strings.Builder
+// indexUnquoted is where the first sought begins that is in no name and no string, or -1.
+func indexUnquoted(text, sought string) int {
 	for i := 0; i < len(text); i++ {
+		if strings.HasPrefix(text[i:], sought) {
+			return i
+		}
 		if c := text[i]; c == '`' || c == '\'' || c == '"' {
 			end := quotedEnd(text, i)
 			if end < 0 {
-				break
+				return -1
 			}
 			i = end - 1
-			continue
 		}
-		b.WriteByte(text[i])
 	}
-	return b.String()
+	return -1
 }
 
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

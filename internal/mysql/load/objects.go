@@ -22,42 +22,28 @@ func (s *Server) createObjects(ctx context.Context, conn *sql.Conn) (notes []sna
 		}
 	}
 	for _, kind := range []string{"function", "procedure"} {
-		more, err := s.createEach(ctx, conn, byKind[kind])
-		if notes = append(notes, more...); err != nil {
-			return notes, err
+		if err := s.createEach(ctx, conn, byKind[kind]); err != nil {
+			return nil, err
 		}
 	}
-	more, err := s.createViews(ctx, conn, views)
-	if notes = append(notes, more...); err != nil {
+	if notes, err = s.createViews(ctx, conn, views); err != nil {
 		return notes, err
 	}
 	for _, kind := range []string{"trigger", "event"} {
-		more, err := s.createEach(ctx, conn, byKind[kind])
-		if notes = append(notes, more...); err != nil {
+		if err := s.createEach(ctx, conn, byKind[kind]); err != nil {
 			return notes, err
 		}
-	}
-	asleep := 0
-	for _, o := range byKind["event"] {
-		if head := unquoted(o.Create); strings.Contains(head, " DISABLE ON REPLICA") || strings.Contains(head, " DISABLE ON SLAVE") {
-			asleep++
-		}
-	}
-	if asleep > 0 {
-		notes = append(notes, snapshot.Note{Text: fmt.Sprintf("%d events are DISABLE ON REPLICA, as on the dump slave: on a new master ALTER EVENT … ENABLE those that are to run", asleep)})
 	}
 	return notes, nil
 }
 
-func (s *Server) createEach(ctx context.Context, conn *sql.Conn, objects []snapshot.Object) (notes []snapshot.Note, err error) {
+func (s *Server) createEach(ctx context.Context, conn *sql.Conn, objects []snapshot.Object) error {
 	for _, o := range objects {
-		note, err := s.createObject(ctx, conn, o)
-		if err != nil {
-			return notes, fmt.Errorf("%s %s.%s: %w", o.Kind, o.Database, o.Name, err)
+		if err := s.createObject(ctx, conn, o); err != nil {
+			return fmt.Errorf("%s %s.%s: %w", o.Kind, o.Database, o.Name, err)
 		}
-		notes = append(notes, note...)
 	}
-	return notes, nil
+	return nil
 }
 
 // createViews makes views until no more can be made: each round makes those whose
@@ -67,13 +53,12 @@ func (s *Server) createViews(ctx context.Context, conn *sql.Conn, views []snapsh
 		var waiting []snapshot.Object
 		var reasons []string
 		for _, v := range views {
-			note, err := s.createObject(ctx, conn, v)
+			err := s.createObject(ctx, conn, v)
 			switch errorNumber(err) {
 			case 0:
 				if err != nil {
 					return notes, err
 				}
-				notes = append(notes, note...)
 			case errNoSuchTable, errNoSuchColumn, errUnknownDB, errNoRoutine, errInvalidView:
 				waiting = append(waiting, v)
 				reasons = append(reasons, err.Error())
@@ -94,12 +79,12 @@ func (s *Server) createViews(ctx context.Context, conn *sql.Conn, views []snapsh
 
 // createObject makes an object in a session like that of its maker, whose settings
 // are part of what it means.
-func (s *Server) createObject(ctx context.Context, conn *sql.Conn, o snapshot.Object) (notes []snapshot.Note, err error) {
+func (s *Server) createObject(ctx context.Context, conn *sql.Conn, o snapshot.Object) error {
 	if err := exec(ctx, conn, fmt.Sprintf(useSQL, quote(o.Database))); err != nil {
-		return nil, err
+		return err
 	}
 	if err := exec(ctx, conn, fmt.Sprintf(dropSQL, strings.ToUpper(o.Kind), quote(o.Name))); err != nil {
-		return nil, err
+		return err
 	}
 	client, zone := o.Charset, o.TimeZone
 	if client == "" {
@@ -108,43 +93,46 @@ func (s *Server) createObject(ctx context.Context, conn *sql.Conn, o snapshot.Ob
 	if zone == "" {
 		zone = "+00:00"
 	}
-	text := []byte(o.Create)
-	if client != "utf8mb4" && client != "utf8mb3" && client != "binary" {
-		var kept bool
-		if err := conn.QueryRowContext(ctx, fmt.Sprintf(asTextSQL, client), o.Create, o.Create, o.Create).Scan(&text, &kept); err != nil {
-			return nil, err
-		}
-		if !kept {
-			text, client = []byte(o.Create), "utf8mb4"
-			notes = append(notes, snapshot.Note{Differs: true, Text: fmt.Sprintf(
-				"%s %s.%s was made by a client that spoke %s, in which its text cannot be written: it is made in utf8mb4", o.Kind, o.Database, o.Name, o.Charset)})
-		}
-	}
 	collation := o.Collation
 	if collation == "" {
 		collation = "utf8mb4_0900_ai_ci"
 	}
 	restore, err := collate(ctx, conn, o)
 	if err != nil {
-		return notes, err
+		return err
 	}
 	at := "DEFAULT"
 	if !s.job.At.IsZero() {
 		at = fmt.Sprintf("%.6f", float64(s.job.At.UnixMicro())/1e6)
 	}
 	if err := exec(ctx, conn, fmt.Sprintf(clientsSQL, o.SQLMode, client, collation, zone, at)); err != nil {
-		return notes, err
+		return err
 	}
-	made := exec(ctx, conn, string(text))
+	made := exec(ctx, conn, awake(o))
 	if err := exec(ctx, conn, oursSQL); err != nil {
-		return notes, err
+		return err
 	}
 	if restore != "" {
 		if err := exec(ctx, conn, restore); err != nil {
-			return notes, err
+			return err
 		}
 	}
-	return notes, made
+	return made
+}
+
+// awake is the statement of an object; that of an event that sleeps only because it
+// came by replication has it enabled, as it is where it comes from. On a server that
+// is closed no event runs.
+func awake(o snapshot.Object) string {
+	if !o.Asleep {
+		return o.Create
+	}
+	for _, asleep := range []string{" DISABLE ON REPLICA", " DISABLE ON SLAVE"} {
+		if at := indexUnquoted(o.Create, asleep); at >= 0 {
+			return o.Create[:at] + " ENABLE" + o.Create[at+len(asleep):]
+		}
+	}
+	return o.Create
 }
 
 // collate gives the database the collation that it had when the object was made, for

@@ -120,10 +120,8 @@ const (
 	deleteKeysSQL = `DELETE t FROM ` + keysTable + ` k STRAIGHT_JOIN %s t FORCE INDEX (%s) ON %s`
 )
 
-// Objects. The text of an object is bytes of the character set that its maker's
-// session had; asTextSQL turns it into that, and says whether nothing was lost.
+// Objects. The text of one is bytes of the character set that its maker's session had.
 const (
-	asTextSQL  = `SELECT CAST(CONVERT(? USING %[1]s) AS BINARY), CONVERT(CONVERT(? USING %[1]s) USING utf8mb4) = CONVERT(? USING utf8mb4) COLLATE utf8mb4_bin`
 	clientsSQL = "SET sql_mode = '%s', character_set_client = %s, collation_connection = %s, time_zone = '%s', timestamp = %s"
 	oursSQL    = "SET sql_mode = '" + sqlMode + "', character_set_client = utf8mb4, collation_connection = utf8mb4_0900_ai_ci, time_zone = '+00:00', timestamp = DEFAULT"
 	dropSQL    = "DROP %s IF EXISTS %s"
