@@ -52,7 +52,7 @@ type Phase struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Restore puts a snapshot into a server. Every piece is checked before its rows go
+// Restore puts a snapshot into a server. Every chunk is checked before its rows go
 // in; errors name what is missing or damaged. It may be called again after any
 // error with the same request and goes on where it was. Keys are made when a
 // table's rows are in, everything else after the last of them.
@@ -275,8 +275,8 @@ func (r *restore) load(ctx context.Context, before int64) error {
 			}
 			r.mu.Lock()
 			t.running--
-			if t.piece != nil {
-				r.progress.Bytes += t.piece.bytes
+			if t.batch != nil {
+				r.progress.Bytes += t.batch.bytes
 			} else {
 				r.progress.Done++
 			}
@@ -308,7 +308,7 @@ func (r *restore) take() (t task, left bool) {
 
 func (r *restore) do(ctx context.Context, t task) error {
 	switch {
-	case t.piece == nil:
+	case t.batch == nil:
 		if t.deltaBased {
 			rows, err := r.Target.Count(ctx, t.table.ID())
 			if err != nil {
@@ -319,15 +319,15 @@ func (r *restore) do(ctx context.Context, t task) error {
 			}
 		}
 		return r.Target.Index(ctx, t.table)
-	case t.piece.delta != nil:
-		d := t.piece.delta
-		return r.Target.Apply(ctx, t.table, t.piece.name, r.rows(ctx, d.Deletes), r.rows(ctx, d.Upserts))
+	case t.batch.delta != nil:
+		d := t.batch.delta
+		return r.Target.Apply(ctx, t.table, t.batch.name, r.rows(ctx, d.Deletes), r.rows(ctx, d.Upserts))
 	}
-	chunks := make([]*Chunk, len(t.piece.chunks))
-	for i := range t.piece.chunks {
-		chunks[i] = &t.piece.chunks[i]
+	chunks := make([]*Chunk, len(t.batch.chunks))
+	for i := range t.batch.chunks {
+		chunks[i] = &t.batch.chunks[i]
 	}
-	return r.Target.Load(ctx, t.table, t.piece.name, r.rows(ctx, chunks...))
+	return r.Target.Load(ctx, t.table, t.batch.name, r.rows(ctx, chunks...))
 }
 
 // rows gives the checked rows of the chunks that are not nil.

@@ -32,47 +32,72 @@ func (s *Server) createAccounts(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// grant gives every account what it may do; this session's is the last, for what it
-// loses must not be missed before.
-func (s *Server) grant(ctx context.Context, conn *sql.Conn) (notes []snapshot.Note, err error) {
-	var self []snapshot.Account
+// waitingGrant is a grant on what is not there yet.
+type waitingGrant struct {
+	account   snapshot.Account
+	statement string
+}
+
+// grantFirst gives accounts what they may do, before there are views and routines: a
+// view on another is only made if the other's definer may read what is below. What
+// names something that is not there is returned.
+func (s *Server) grantFirst(ctx context.Context, conn *sql.Conn) (waiting []waitingGrant, err error) {
 	for _, a := range s.job.Schema.Accounts {
 		if s.isSelf(a) {
-			self = append(self, a)
 			continue
 		}
-		if err := s.grantTo(ctx, conn, a); err != nil {
-			return nil, err
+		for _, statement := range a.Grants {
+			switch err := exec(ctx, conn, statement); errorNumber(err) {
+			case 0:
+				if err != nil {
+					return nil, err
+				}
+			case errNoSuchTable, errNoSuchColumn, errBadField, errNoRoutine:
+				waiting = append(waiting, waitingGrant{a, statement})
+			default:
+				return nil, fmt.Errorf("account %s: %s: %w", accountName(a), statement, err)
+			}
 		}
 	}
-	for _, a := range self {
-		if err := s.grantTo(ctx, conn, a); err != nil {
-			return nil, err
+	return waiting, nil
+}
+
+// grantLast gives the rest: grants that waited, default roles, and last what this
+// session's own account may do, for what it loses must not be missed before.
+func (s *Server) grantLast(ctx context.Context, conn *sql.Conn, waiting []waitingGrant) (notes []snapshot.Note, err error) {
+	for _, a := range s.job.Schema.Accounts {
+		if !s.isSelf(a) {
+			continue
+		}
+		for _, statement := range a.Grants {
+			waiting = append(waiting, waitingGrant{a, statement})
+		}
+	}
+	revoked := false
+	for _, w := range waiting {
+		if s.isSelf(w.account) && !revoked {
+			revoked = true
+			if err := revokeAll(ctx, conn, w.account); err != nil {
+				return nil, fmt.Errorf("account %s: %w", accountName(w.account), err)
+			}
+		}
+		err := exec(ctx, conn, w.statement)
+		if n := errorNumber(err); n == errNoSuchTable || n == errNoSuchColumn || n == errBadField {
+			err = s.grantOnNothing(ctx, conn, w.statement, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("account %s: %s: %w", accountName(w.account), w.statement, err)
+		}
+	}
+	for _, a := range s.job.Schema.Accounts {
+		if a.DefaultRole == "" {
+			continue
+		}
+		if err := exec(ctx, conn, a.DefaultRole); err != nil {
+			return nil, fmt.Errorf("account %s: %s: %w", accountName(a), a.DefaultRole, err)
 		}
 	}
 	return s.others(ctx, conn)
-}
-
-func (s *Server) grantTo(ctx context.Context, conn *sql.Conn, a snapshot.Account) error {
-	if s.isSelf(a) {
-		if err := revokeAll(ctx, conn, a); err != nil {
-			return fmt.Errorf("account %s: %w", accountName(a), err)
-		}
-	}
-	statements := a.Grants
-	if a.DefaultRole != "" {
-		statements = append(append([]string{}, statements...), a.DefaultRole)
-	}
-	for _, statement := range statements {
-		err := exec(ctx, conn, statement)
-		if n := errorNumber(err); n == errNoSuchTable || n == errNoSuchColumn || n == errBadField {
-			err = s.grantOnNothing(ctx, conn, statement, err)
-		}
-		if err != nil {
-			return fmt.Errorf("account %s: %s: %w", accountName(a), statement, err)
-		}
-	}
-	return nil
 }
 
 func revokeAll(ctx context.Context, conn *sql.Conn, a snapshot.Account) error {

@@ -69,13 +69,13 @@ func createTable(ctx context.Context, conn *sql.Conn, t snapshot.Table, deferKey
 			return err
 		}
 	}
-	return exec(ctx, conn, whole.String())
+	return exec(ctx, conn, whole.inheriting().String())
 }
 
 // tryDeferred makes the lean table and sees whether it becomes the whole one when the
 // keys are added; if so the lean one is left.
 func tryDeferred(ctx context.Context, conn *sql.Conn, t snapshot.Table, whole, lean definition, keys []string) (exact bool, err error) {
-	if err := exec(ctx, conn, lean.String()); err != nil {
+	if err := exec(ctx, conn, lean.inheriting().String()); err != nil {
 		return false, err
 	}
 	if err := addItems(ctx, conn, t, keys); err != nil {

@@ -105,6 +105,36 @@ func (d definition) missing(other definition) []string {
 	return other.without(func(item string) bool { return have[item] }).items
 }
 
+// inheriting is the definition in which columns that have the table's collation
+// because it is the table's say nothing of it, as when they were made. The server
+// shows them with COLLATE alone, and those that were given one with CHARACTER SET too;
+// to be told COLLATE alone makes a column one of the latter.
+func (d definition) inheriting() definition {
+	at := indexUnquoted(d.tail, " COLLATE=")
+	if at < 0 {
+		return d
+	}
+	collation, _, _ := strings.Cut(d.tail[at+len(" COLLATE="):], " ")
+	collation, _, _ = strings.Cut(collation, "\n")
+	clause := " COLLATE " + collation
+	items := make([]string, len(d.items))
+	for i, item := range d.items {
+		items[i] = item
+		if !strings.HasPrefix(item, "`") || indexUnquoted(item, " CHARACTER SET ") >= 0 {
+			continue
+		}
+		at := indexUnquoted(item, clause)
+		if at < 0 {
+			continue
+		}
+		if rest := item[at+len(clause):]; rest == "" || rest[0] == ' ' {
+			items[i] = item[:at] + rest
+		}
+	}
+	d.items = items
+	return d
+}
+
 // keyName is the name of the key that an item defines, quoted; empty if it is none
 // or the primary one.
 func keyName(item string) string {

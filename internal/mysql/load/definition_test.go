@@ -47,6 +47,19 @@ func TestDefinitionsThatAreNotUnderstood(t *testing.T) {
 	}
 }
 
+func TestColumnsInheritTheTablesCollation(t *testing.T) {
+	const create = "CREATE TABLE `t` (\n" +
+		"  `a COLLATE x_ci` varchar(9) COLLATE x_ci DEFAULT ' COLLATE x_ci',\n" +
+		"  `b` varchar(9) CHARACTER SET x COLLATE x_ci,\n" +
+		"  `c` varchar(9) COLLATE x_ci_too,\n" +
+		"  `d` text COLLATE x_ci\n" +
+		") ENGINE=InnoDB DEFAULT CHARSET=x COLLATE=x_ci COMMENT='COLLATE=y'"
+	d, err := parseDefinition(create)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"`a COLLATE x_ci` varchar(9) DEFAULT ' COLLATE x_ci'", d.items[1], d.items[2], "`d` text"}, d.inheriting().items)
+	assert.Equal(t, create, d.String(), "it is not changed")
+}
+
 func FuzzParseDefinition(f *testing.F) {
 	f.Add(oddDefinition)
 	f.Fuzz(func(t *testing.T, text string) {

@@ -44,11 +44,15 @@ func (s *Server) complete(ctx context.Context, conn *sql.Conn) (notes []snapshot
 	if err := s.createAccounts(ctx, conn); err != nil {
 		return notes, err
 	}
+	waiting, err := s.grantFirst(ctx, conn)
+	if err != nil {
+		return notes, err
+	}
 	more, err := s.createObjects(ctx, conn)
 	if notes = append(notes, more...); err != nil {
 		return notes, err
 	}
-	more, err = s.grant(ctx, conn)
+	more, err = s.grantLast(ctx, conn, waiting)
 	if notes = append(notes, more...); err != nil {
 		return notes, err
 	}

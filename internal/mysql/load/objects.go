@@ -68,6 +68,11 @@ func (s *Server) createViews(ctx context.Context, conn *sql.Conn, views []snapsh
 		}
 		if len(waiting) == len(views) {
 			for i, v := range waiting {
+				if err := s.createBroken(ctx, conn, v); err == nil {
+					continue
+				} else if errorNumber(err) == 0 {
+					return notes, err
+				}
 				notes = append(notes, snapshot.Note{Differs: true, Text: fmt.Sprintf("view %s.%s could not be made: %s", v.Database, v.Name, reasons[i])})
 			}
 			return notes, nil

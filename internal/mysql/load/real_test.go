@@ -13,6 +13,7 @@ import (
 
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/testenv"
+	"github.com/failoverd/failoverd/testenv/horrors"
 )
 
 // realServers are two mysqlds shared by the tests of this package, which do not run
@@ -50,7 +51,7 @@ func servers(t *testing.T) (source, target *testenv.Server) {
 	realServers.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Relaxed: true, Servers: []testenv.ServerSpec{
+		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Relaxed: true, Config: horrors.Config, Servers: []testenv.ServerSpec{
 			{Name: "source", Seat: testenv.Master}, {Name: "target", Seat: testenv.Candidate},
 		}})
 	})
@@ -86,6 +87,7 @@ func empty(t *testing.T, s *testenv.Server) {
 	}
 	do(t, s, "CREATE USER "+quoteAccount(loader.User, "%")+` IDENTIFIED BY 'load''\\er'`,
 		"GRANT ALL ON *.* TO "+quoteAccount(loader.User, "%")+" WITH GRANT OPTION",
+		"GRANT PROXY ON ''@'' TO "+quoteAccount(loader.User, "%")+" WITH GRANT OPTION",
 		"RESET BINARY LOGS AND GTIDS", "SET GLOBAL local_infile = OFF", "SET GLOBAL super_read_only = ON")
 }
 

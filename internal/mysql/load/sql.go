@@ -1,8 +1,9 @@
 package load
 
 // Every statement that a restore sends, but those that the snapshot itself holds, is
-// in this file. The account needs ALL PRIVILEGES with GRANT OPTION: what a snapshot
-// holds may be of anybody, and accounts are given anything.
+// in this file. The account needs ALL PRIVILEGES on *.* and PROXY on ''@'', both with
+// GRANT OPTION, as root has: what a snapshot holds may be of anybody, and accounts are
+// given anything.
 
 // sessionSettings are in force in every session, where the server knows the variable:
 // rows and statements must mean what they meant where they come from, whatever the

@@ -8,6 +8,7 @@ package scratch
 // a statement.
 const firstStatements = `CREATE USER '%[1]s'@'127.0.0.1' IDENTIFIED BY '%[2]s';
 GRANT ALL ON *.* TO '%[1]s'@'127.0.0.1' WITH GRANT OPTION;
+GRANT PROXY ON ''@'' TO '%[1]s'@'127.0.0.1' WITH GRANT OPTION;
 DROP USER root@localhost;
 `
 

@@ -6,47 +6,47 @@ import (
 	"slices"
 )
 
-// pieceBytes is about what one transaction of a restore puts in, canonical bytes: a
+// batchBytes is about what one transaction of a restore puts in, canonical bytes: a
 // few of a table's chunks, so that neither the transactions nor what has to be done
 // again after a crash become many or large.
-const pieceBytes = 8 << 20
+const batchBytes = 8 << 20
 
-// piece is what is put in at once: chunks of a table that follow one another, or
+// batch is what is put in at once: chunks of a table that follow one another, or
 // one of its deltas.
-type piece struct {
+type batch struct {
 	name   string
 	chunks []Chunk
 	delta  *Delta
 	bytes  int64
 }
 
-// chunkPieces cuts a table's chunks. The same chunks give the same pieces, for their
+// chunkBatches cuts a table's chunks. The same chunks give the same ones, for their
 // names are remembered.
-func chunkPieces(chunks []Chunk) []piece {
-	var pieces []piece
+func chunkBatches(chunks []Chunk) []batch {
+	var batches []batch
 	for first := 0; first < len(chunks); {
-		p := piece{}
+		p := batch{}
 		next := first
-		for ; next < len(chunks) && (next == first || p.bytes+chunks[next].Raw <= pieceBytes); next++ {
+		for ; next < len(chunks) && (next == first || p.bytes+chunks[next].Raw <= batchBytes); next++ {
 			p.bytes += chunks[next].Raw
 		}
 		p.name, p.chunks = fmt.Sprintf("chunks %d to %d", first, next-1), chunks[first:next]
-		pieces, first = append(pieces, p), next
+		batches, first = append(batches, p), next
 	}
-	return pieces
+	return batches
 }
 
-func deltaPieces(deltas []Delta) []piece {
-	pieces := make([]piece, len(deltas))
+func deltaBatches(deltas []Delta) []batch {
+	batches := make([]batch, len(deltas))
 	for i := range deltas {
-		pieces[i] = piece{name: fmt.Sprintf("delta %d", i), delta: &deltas[i]}
+		batches[i] = batch{name: fmt.Sprintf("delta %d", i), delta: &deltas[i]}
 		for _, c := range []*Chunk{deltas[i].Deletes, deltas[i].Upserts} {
 			if c != nil {
-				pieces[i].bytes += c.Raw
+				batches[i].bytes += c.Raw
 			}
 		}
 	}
-	return pieces
+	return batches
 }
 
 // work is what is left to do of one table: chunks in any order, then the deltas one
@@ -54,8 +54,8 @@ func deltaPieces(deltas []Delta) []piece {
 type work struct {
 	table   Table
 	summary TableSummary
-	chunks  []piece
-	deltas  []piece
+	chunks  []batch
+	deltas  []batch
 	// deltaBased says that there are deltas, so that the rows must be counted.
 	deltaBased bool
 	running    int
@@ -63,10 +63,10 @@ type work struct {
 	bytes      int64
 }
 
-// task is one thing to do for a table: a piece, or else its end.
+// task is one thing to do for a table: a batch, or else its end.
 type task struct {
 	*work
-	piece *piece
+	batch *batch
 }
 
 // newWork says what is left to do, the largest tables first: they take longest.
@@ -79,12 +79,12 @@ func newWork(tables []Table, data map[TableID]TableData, summaries map[TableID]T
 		if before == nil {
 			before = &TableDone{}
 		}
-		isDone := func(p piece) bool {
+		isDone := func(p batch) bool {
 			w.bytes += p.bytes
 			return before.Pieces[p.name]
 		}
-		w.chunks = slices.DeleteFunc(chunkPieces(d.Chunks), isDone)
-		w.deltas = slices.DeleteFunc(deltaPieces(d.Deltas), isDone)
+		w.chunks = slices.DeleteFunc(chunkBatches(d.Chunks), isDone)
+		w.deltas = slices.DeleteFunc(deltaBatches(d.Deltas), isDone)
 		w.indexed = before.Indexed
 		all = append(all, w)
 	}
@@ -114,9 +114,9 @@ func nextTask(all []*work) (t task, left bool) {
 	t.work = best
 	switch {
 	case len(best.chunks) > 0:
-		t.piece, best.chunks = &best.chunks[0], best.chunks[1:]
+		t.batch, best.chunks = &best.chunks[0], best.chunks[1:]
 	case len(best.deltas) > 0:
-		t.piece, best.deltas = &best.deltas[0], best.deltas[1:]
+		t.batch, best.deltas = &best.deltas[0], best.deltas[1:]
 	default:
 		best.indexed = true
 	}
