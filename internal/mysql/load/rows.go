@@ -1,8 +1,10 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -101,14 +103,63 @@ func (s *Server) Count(ctx context.Context, id snapshot.TableID) (rows int64, er
 // feeds tells the driver's readers from one another.
 var feeds atomic.Int64
 
-// infile puts rows into a table, and fails if the server did not take each of them
-// as it is: with LOCAL it leaves out and changes what it does not like, and warns.
+// infile puts rows into a table. Those whose documents hold numbers that text alone
+// would change are held back, no more than a piece of them, and go in afterwards, in
+// as many goes as there are kinds of them.
 func infile(ctx context.Context, conn *sql.Conn, replace, table string, t snapshot.Table, rows snapshot.Rows) error {
+	hasJSON := false
+	for _, c := range t.Columns {
+		hasJSON = hasJSON || c.Kind == "json"
+	}
+	if !hasJSON {
+		return infileAlike(ctx, conn, replace, table, t, oddKind{}, rows)
+	}
+	var names []string
+	held := map[string][][]byte{}
+	kinds := map[string]oddKind{}
+	x := newText(t)
+	err := infileAlike(ctx, conn, replace, table, t, oddKind{}, func(yield func(row []byte) error) error {
+		return rows(func(row []byte) error {
+			odds, err := x.odds(row)
+			if err != nil || len(odds) == 0 {
+				return errors.Join(err, yield(row))
+			}
+			kind := kindOf(odds)
+			name := fmt.Sprint(kind)
+			if _, known := kinds[name]; !known {
+				kinds[name] = kind
+				names = append(names, name)
+			}
+			held[name] = append(held[name], bytes.Clone(row))
+			return nil
+		})
+	})
+	for _, name := range names {
+		if err != nil {
+			return err
+		}
+		err = infileAlike(ctx, conn, replace, table, t, kinds[name], func(yield func(row []byte) error) error {
+			for _, row := range held[name] {
+				if err := yield(row); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return err
+}
+
+// infileAlike puts rows with the same odd numbers into a table, and fails if the
+// server did not take each of them as it is: with LOCAL it leaves out and changes what
+// it does not like, and warns.
+func infileAlike(ctx context.Context, conn *sql.Conn, replace, table string, t snapshot.Table, odds oddKind, rows snapshot.Rows) error {
 	f := newFeed(t, rows)
+	f.text.withOdds = odds.numbers > 0
 	name := fmt.Sprintf("failoverd-%d", feeds.Add(1))
 	driver.RegisterReaderHandler(name, f.reader)
 	defer driver.DeregisterReaderHandler(name)
-	fields, set := fieldList(t)
+	fields, set := fieldList(t, odds)
 	result, err := conn.ExecContext(ctx, fmt.Sprintf(loadSQL, name, replace, table, fields, set))
 	given := f.stop()
 	if err != nil {
@@ -134,7 +185,7 @@ func infile(ctx context.Context, conn *sql.Conn, replace, table string, t snapsh
 // fieldList names the columns, and gives those that are not taken from the text as
 // it is: numbers of ENUM and SET values, which could be mistaken for the values'
 // names, and JSON, which must not be binary.
-func fieldList(t snapshot.Table) (fields, set string) {
+func fieldList(t snapshot.Table, odds oddKind) (fields, set string) {
 	if len(t.Columns) == 0 {
 		return "@nothing", ""
 	}
@@ -146,11 +197,18 @@ func fieldList(t snapshot.Table) (fields, set string) {
 		case "enum", "set":
 			sets = append(sets, name+" = CAST("+variable+" AS UNSIGNED)")
 		case "json":
-			sets = append(sets, name+" = CONVERT("+variable+" USING utf8mb4)")
+			value := "CONVERT(" + variable + " USING utf8mb4)"
+			if odds.sets[i] != "" {
+				value = "JSON_REPLACE(" + value + odds.sets[i] + ")"
+			}
+			sets = append(sets, name+" = "+value)
 		default:
 			variable = name
 		}
 		names = append(names, variable)
+	}
+	for n := range odds.numbers {
+		names = append(names, fmt.Sprintf("@odd%d", n))
 	}
 	if len(sets) > 0 {
 		set = " SET " + strings.Join(sets, ", ")

@@ -17,6 +17,8 @@ type text struct {
 	columns []snapshot.Column
 	wires   []snapshot.Wire
 	fields  [][]byte
+	// withOdds has a line end with the odd numbers of its documents; see odd.
+	withOdds bool
 }
 
 func newText(t snapshot.Table) *text {
@@ -42,7 +44,22 @@ func (x *text) append(dst, row []byte) ([]byte, error) {
 			return dst, fmt.Errorf("column %s: %w", x.columns[i].Name, err)
 		}
 	}
+	if x.withOdds {
+		for _, o := range oddNumbers(x.columns, fields) {
+			dst = append(append(dst, '\t'), o.token...)
+		}
+	}
 	return append(dst, '\n'), nil
+}
+
+// odds are the odd numbers of a row's documents.
+func (x *text) odds(row []byte) ([]odd, error) {
+	fields, err := snapshot.SplitRow(row, x.wires, x.fields)
+	if err != nil {
+		return nil, err
+	}
+	x.fields = fields
+	return oddNumbers(x.columns, fields), nil
 }
 
 func appendField(dst []byte, c snapshot.Column, v []byte) ([]byte, error) {
