@@ -65,10 +65,10 @@ type gatherer struct {
 	stream   transactions
 	keep     bool // the present transaction is wanted
 	layouts  map[uint64]*layout
-	unlogged bool // some server enforces foreign keys without logging what that changes
-	cascaded bool // and rows were updated or deleted
+	unlogged bool     // some server enforces foreign keys without logging what that changes
+	cascaded bool     // and rows were updated or deleted
 	pending  [][]byte // the images of rows events that are not yet taken
-	unshed   int64 // bytes of rows since memory was looked at
+	unshed   int64    // bytes of rows since memory was looked at
 }
 
 func newGatherer(wanted topology.GTIDSet, schema snapshot.Schema, limit int64) *gatherer {
