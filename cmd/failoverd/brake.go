@@ -85,14 +85,14 @@ func (c *cli) sayBrake(b api.Brake) {
 	}
 	switch {
 	case b.Mode == journal.BrakeOn:
-		c.say(c.paint(bad, "brake on: "), fmt.Sprintf("no automatic failover, by %s (%s) %s. \"failoverd brake watch\" ends that, \"failoverd failover PRODUCT\" does one",
+		c.say(c.paint(bad, "brake on: "), fmt.Sprintf("no automatic failover, by %s (%s) %s. \"failoverd brake watch\" ends that, \"failoverd failover PRODUCT --reason TEXT\" does one",
 			b.Actor, b.Reason, untilText(b.Until, "it is changed")))
 	case b.Mode == journal.BrakeOff:
 		c.say(c.paint(odd, "brake off: "), fmt.Sprintf("any number of products may fail over at once, by %s (%s) %s; %s. \"failoverd brake watch\" ends that",
 			b.Actor, b.Reason, untilText(b.Until, "it is changed"), lately))
 	case b.Holds:
 		c.say(c.paint(bad, "brake holds: "), fmt.Sprintf("%s, no other does by itself. Look whether the watchers or their network are at fault: "+
-			"\"failoverd brake off --for 10m\" lets all go, \"failoverd failover PRODUCT\" one", lately))
+			"\"failoverd brake off --for 10m --reason TEXT\" lets all go, \"failoverd failover PRODUCT --reason TEXT\" one", lately))
 	default:
 		c.say("brake watch: ", fmt.Sprintf("%s; once %d have, the others are held", lately, b.Most))
 	}

@@ -135,7 +135,7 @@ func TestOfFiftyProductsThirtyFailAndTenFailOver(t *testing.T) {
 	assert.Zero(t, code)
 	assert.Equal(t, 1, strings.Count(out, "brake holds: 10 of 50 products failed over within 10 minutes"), out)
 	for _, name := range held {
-		assert.Contains(t, out, name+": would failover, but the brake holds: \"failoverd failover "+name+"\" does it")
+		assert.Contains(t, out, name+": would failover, but the brake holds: \"failoverd failover "+name+" --reason TEXT\" does it")
 	}
 	_, out, _ = s.run("explain " + held[0])
 	assert.Contains(t, out, "the global brake holds")

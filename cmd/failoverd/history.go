@@ -27,6 +27,9 @@ func (c *cli) historyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			client.Alone = func(watcher string) {
+				fmt.Fprintf(c.err, "note: %s knows of no leader: what the others have decided since it lost them is not in this\n", watcher)
+			}
 			entries, err := client.History(cmd.Context(), strings.Join(args, ""), n)
 			if err != nil {
 				return err

@@ -256,6 +256,8 @@ func TestExitCodes(t *testing.T) {
 			prepare: func(s *shell) { bothLost(s); s.terminal, s.in = true, "\nshop\n" }},
 		{name: "nobody to promote", line: "failover shop --accept-data-loss --yes --reason x", code: exitRefused, says: "there is nobody to promote",
 			prepare: func(s *shell) { s.backend.See("shop", apitest.LostViews("shop", "db1", "db2", "db3")...) }},
+		{name: "history by a watcher alone", line: "history shop", code: exitDone, says: "w1 knows of no leader",
+			prepare: func(s *shell) { s.backend.LeaderID, s.backend.LeaderAPI = "", "" }},
 		{name: "brake without a reason", line: "brake on", code: exitUsage, says: "--reason is missing"},
 		{name: "brake for a while and for ever", line: "brake watch --for 1h", code: exitUsage, says: "--for"},
 		{name: "brake of no kind", line: "brake half", code: exitUsage, says: "invalid argument"},

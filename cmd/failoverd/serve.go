@@ -185,7 +185,11 @@ func serve(ctx context.Context, cfg config.Config, p *parts, bootstrap bool) err
 	w := watcher.New(watcher.Config{
 		ID: cfg.ID, Logger: p.log, Trust: p.trust, Peers: peers,
 		Dial: func(s topology.Server) watcher.Probe { return must(mysql.NewProbe(p.server(s, p.credentials.Probe))) },
-		Open: func(s topology.Server) promote.Server { return must(mysql.Open(p.server(s, p.credentials.Control))) },
+		Open: func(s topology.Server, admit func(context.Context) error) promote.Server {
+			control := p.server(s, p.credentials.Control)
+			control.Admit = admit
+			return must(mysql.Open(control))
+		},
 		Save: p.save,
 		NewPublisher: func(announce func(context.Context, *publish.Head) error) watcher.Publisher {
 			return publish.NewPublisher(p.store, p.key, publish.Options{Trust: p.trust, Announce: announce})
@@ -249,7 +253,8 @@ func (p *parts) server(s topology.Server, account mysql.Account) mysql.Config {
 		CloneDataRate: p.clone.DataRate, CloneNetworkRate: p.clone.NetworkRate}
 }
 
-// save is a watcher.SaveFunc. It has sessions of its own, so that a new leader ends them like any other of this one.
+// save is a watcher.SaveFunc. It has sessions of its own, so that a new leader ends them like any other of this one;
+// they only read, so that nobody has to confirm them.
 func (p *parts) save(ctx context.Context, product string, epoch uint64, s topology.Server, set topology.GTIDSet) (string, error) {
 	source, err := mysql.Open(p.server(s, p.credentials.Control))
 	if err != nil {

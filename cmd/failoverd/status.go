@@ -214,7 +214,7 @@ func (c *cli) sayProduct(p api.Product, brake api.Brake) {
 	}
 	switch {
 	case brake.Holds && p.Verdict.Action == topology.Failover && p.Open == nil && p.Pause == nil && p.Mode == topology.Auto:
-		c.say(p.Name+": ", fmt.Sprintf("would failover, but the brake holds: \"failoverd failover %s\" does it", p.Name))
+		c.say(p.Name+": ", fmt.Sprintf("would failover, but the brake holds: \"failoverd failover %s --reason TEXT\" does it", p.Name))
 	case p.Would != "":
 		c.say(p.Name+": ", p.Would)
 	case p.Pause != nil:

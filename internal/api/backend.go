@@ -72,7 +72,8 @@ var (
 type Live struct {
 	// Case is everything that the verdict depends on.
 	Case topology.Case
-	// Verdict is the latest tick's, and Waiting says whom the open plan waits for.
+	// Verdict is the latest tick's, and Waiting says whom the open plan waits for
+	// or which repair failed and rests.
 	Verdict topology.Verdict
 	// Would is what failoverd would do if it were allowed to.
 	Would, Waiting string

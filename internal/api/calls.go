@@ -44,7 +44,12 @@ func (c *Client) History(ctx context.Context, product string, n int) ([]journal.
 	if n > 0 {
 		query.Set("n", strconv.Itoa(n))
 	}
-	return out, c.get(ctx, "/v1/history", query, &out)
+	var alone string
+	err := c.do(ctx, exchange{method: http.MethodGet, path: "/v1/history?" + query.Encode(), out: &out, alone: &alone})
+	if err == nil && alone != "" && c.Alone != nil {
+		c.Alone(alone)
+	}
+	return out, err
 }
 
 // Switchover asks for a planned change of master.

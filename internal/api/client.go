@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ type Client struct {
 	// Patience is how long to go on while no watcher answers or none leads: an
 	// election takes a second or two. Default 5 s.
 	Patience time.Duration
+	// Alone is told which watcher answered, when none could be asked that knows of a
+	// leader: what it says may be old. Of History only; other answers say it themselves.
+	Alone func(watcher string)
 }
 
 // ErrUnreachable says that no watcher could be asked; nothing was changed.
@@ -91,6 +95,9 @@ type exchange struct {
 	out          any
 	// changes says that the request may have an effect, and must not be sent twice.
 	changes bool
+	// alone, when it is not nil, becomes the name of the watcher that answered without
+	// knowing of a leader, empty for any other: every endpoint is asked for a better one.
+	alone *string
 }
 
 // get asks any watcher, again and again within Patience.
@@ -139,6 +146,7 @@ func isPassing(err error) bool {
 func (c *Client) round(ctx context.Context, e exchange) error {
 	var failures []string
 	var noQuorum error
+	answered := false
 	for i := range c.endpoints {
 		at := (int(c.first.Load()) + i) % len(c.endpoints)
 		err := c.ask(ctx, c.endpoints[at]+e.path, e)
@@ -149,9 +157,15 @@ func (c *Client) round(ctx context.Context, e exchange) error {
 		case errors.Is(err, ErrUnreachable):
 			failures = append(failures, strings.TrimPrefix(err.Error(), ErrUnreachable.Error()+": "))
 			continue
+		case err == nil && e.alone != nil && *e.alone != "":
+			answered = true
+			continue
 		}
 		c.first.Store(int32(at))
 		return err
+	}
+	if answered {
+		return nil
 	}
 	if noQuorum != nil {
 		return noQuorum
@@ -206,6 +220,10 @@ func (c *Client) once(ctx context.Context, address string, e exchange) (next str
 	}
 	if e.out == nil {
 		return "", nil
+	}
+	if e.alone != nil {
+		reflect.ValueOf(e.out).Elem().SetZero() // there may be another's answer in it
+		*e.alone = response.Header.Get(leaderlessHeader)
 	}
 	if err := json.Unmarshal(body, e.out); err != nil {
 		return "", fmt.Errorf("the answer of %s is not as expected: %w", request.URL.Host, err)

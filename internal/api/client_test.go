@@ -70,6 +70,33 @@ func TestWithoutALeaderReadsAreAnsweredAndChangesAreNot(t *testing.T) {
 	assert.Equal(t, topology.Auto, b.State().Products["shop"].Chain.Mode)
 }
 
+func TestHistoryIsTakenFromWhoKnowsALeader(t *testing.T) {
+	cut, cutURL := serve(t)
+	cut.Self, cut.LeaderID, cut.LeaderAPI = "w3", "", ""
+	leader, leaderURL := serve(t)
+	require.NoError(t, newClient(t, leaderURL).Pause(t.Context(), "shop", api.PauseRequest{Reason: "rack move"}))
+	latest := leader.State().History
+	require.Greater(t, len(latest), len(cut.State().History), "the others went on")
+
+	var alone []string
+	client := newClient(t, cutURL, leaderURL)
+	client.Alone = func(watcher string) { alone = append(alone, watcher) }
+	for range 2 {
+		entries, err := client.History(t.Context(), "shop", 0)
+		require.NoError(t, err)
+		require.NotEmpty(t, entries)
+		assert.Equal(t, latest[len(latest)-1], entries[len(entries)-1])
+	}
+	assert.Empty(t, alone)
+
+	client = newClient(t, deadAddress(t), cutURL, deadAddress(t))
+	client.Alone = func(watcher string) { alone = append(alone, watcher) }
+	entries, err := client.History(t.Context(), "shop", 0)
+	require.NoError(t, err)
+	assert.Len(t, entries, len(cut.State().History))
+	assert.Equal(t, []string{"w3"}, alone, "an old answer is better than none, and is said to be one")
+}
+
 func TestALeaderWithoutKnownAddressIsSaid(t *testing.T) {
 	b, url := serve(t)
 	b.LeaderID, b.LeaderAPI = "w2", ""

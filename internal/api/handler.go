@@ -157,6 +157,10 @@ func (h *handler) audit(c *call, err error) {
 	h.logger.Info("request carried out", fields...)
 }
 
+// leaderlessHeader names the watcher in an answer that it gave though it knows of
+// no leader: what the others decided since it lost them is not in it.
+const leaderlessHeader = "Failoverd-Leaderless"
+
 // routed reports whether this watcher answers; otherwise it has sent the caller on.
 func (h *handler) routed(w http.ResponseWriter, r *http.Request, to where) bool {
 	if to == here || h.backend.IsLeader() || (to == leaderFirst && r.URL.Query().Get("local") == "1") {
@@ -169,6 +173,9 @@ func (h *handler) routed(w http.ResponseWriter, r *http.Request, to where) bool 
 		w.WriteHeader(http.StatusTemporaryRedirect)
 		return false
 	case to == leaderFirst:
+		if id == "" || id == h.backend.ID() {
+			w.Header().Set(leaderlessHeader, h.backend.ID())
+		}
 		return true
 	case id != "" && id != h.backend.ID():
 		writeError(w, &Error{Code: NoQuorum, Message: fmt.Sprintf("watcher %s leads, and %s has not heard the address of its API", id, h.backend.ID()),

@@ -29,7 +29,7 @@ func (n *Node) Apply(ctx context.Context, command []byte) (any, error) {
 }
 
 // Barrier returns when every command that was committed before the call has been applied here. It works on the
-// leader only; its errors are ErrNotLeader, ErrNoQuorum and ErrClosed.
+// leader only, and proves that it led after the call; its errors are ErrNotLeader, ErrNoQuorum and ErrClosed.
 func (n *Node) Barrier(ctx context.Context) error {
 	if err := n.leads(ctx); err != nil {
 		return err
@@ -38,7 +38,9 @@ func (n *Node) Barrier(ctx context.Context) error {
 	return n.explainRead(err)
 }
 
-// VerifyLeader asks a majority whether this node still leads. Its errors are those of Barrier.
+// VerifyLeader asks a majority whether this node still leads. Its errors are those of Barrier. Raft counts an
+// answer that was under way before the question, so a node that was stopped and goes on may be told of the time
+// before: where that matters, Barrier is the proof, for its entry is committed now or not at all.
 func (n *Node) VerifyLeader(ctx context.Context) error {
 	if err := n.leads(ctx); err != nil {
 		return err

@@ -70,7 +70,7 @@ func (s *State) braked(plan promote.Plan, now time.Time) error {
 	case BrakeOff:
 		return nil
 	case BrakeOn:
-		return fmt.Errorf("product %s: %w: %s put it on (%s): \"failoverd brake watch\" ends that, \"failoverd failover %s\" does this one", plan.Product, ErrBraked, s.Brake.Actor, s.Brake.Reason, plan.Product)
+		return fmt.Errorf("product %s: %w: %s put it on (%s): \"failoverd brake watch\" ends that, \"failoverd failover %s --reason TEXT\" does this one", plan.Product, ErrBraked, s.Brake.Actor, s.Brake.Reason, plan.Product)
 	}
 	failed, most := s.FailedLately(now)
 	others := 0
@@ -82,7 +82,7 @@ func (s *State) braked(plan promote.Plan, now time.Time) error {
 	if others < most {
 		return nil
 	}
-	return fmt.Errorf("product %s: %w: %d of %d products failed over within %s: look whether the watchers are at fault, then \"failoverd brake off --for 10m\", or \"failoverd failover %s\" for this one",
+	return fmt.Errorf("product %s: %w: %d of %d products failed over within %s: look whether the watchers are at fault, then \"failoverd brake off --for 10m --reason TEXT\", or \"failoverd failover %s --reason TEXT\" for this one",
 		plan.Product, ErrBraked, others, len(s.Products), brakeWindow, plan.Product)
 }
 

@@ -68,7 +68,7 @@ func TestAtMostAFifthFailsOverAtOnceAndTwoAtLeast(t *testing.T) {
 					continue
 				}
 				require.ErrorIs(t, err, ErrBraked)
-				assert.Contains(t, err.Error(), "failoverd brake off --for 10m", "what to do about it")
+				assert.Contains(t, err.Error(), "failoverd brake off --for 10m --reason TEXT", "what to do about it, in full")
 				assert.Contains(t, err.Error(), "failoverd failover "+fleetName(i))
 				after, _ := f.Encode()
 				assert.Equal(t, string(before), string(after), "a refused failover changes nothing")

@@ -94,6 +94,9 @@ func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 		if step.Server == p.Chain.Attached {
 			p.Chain.Attached = ""
 		}
+		p.disarmed(step.Server)
+	case promote.Following, promote.Disarmed: // from here on it offers what it should
+		p.disarmed(step.Server)
 	case promote.Burned:
 		p.Chain.Retired, p.Chain.Burning = p.Chain.Retired.Minus(note.Burned), p.Chain.Burning.Minus(note.Burned)
 	case promote.Sole:
@@ -101,6 +104,7 @@ func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 		p.each(func(s *topology.Server) {
 			if slices.Contains(note.Absent, s.Name) {
 				s.Doubt = s.Doubt.Union(note.Burned)
+				s.CloneMark = "" // a copy from before says nothing of what came after it
 			}
 		})
 	case promote.Ackers:
@@ -111,6 +115,9 @@ func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 	case promote.Seats:
 		p.Chain.Servers = step.Servers
 	case promote.Standing:
+		if step.Standing != topology.In && !plan.Disarms(step.Server) {
+			p.mayBeArmed(step.Server)
+		}
 		p.each(func(s *topology.Server) {
 			if s.Name != step.Server {
 				return
@@ -128,6 +135,18 @@ func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 			p.promoted(*plan.After, at)
 		}
 	}
+}
+
+// mayBeArmed notes that a server may offer acknowledgements that nobody counts on.
+func (p *Product) mayBeArmed(name string) {
+	if !slices.Contains(p.Chain.Armed, name) {
+		p.Chain.Armed = append(slices.Clone(p.Chain.Armed), name)
+	}
+}
+
+// disarmed notes that a server offers what it should, and nothing else.
+func (p *Product) disarmed(name string) {
+	p.Chain.Armed = slices.DeleteFunc(slices.Clone(p.Chain.Armed), func(other string) bool { return other == name })
 }
 
 // each changes servers in a copy: what readers have stays as it is.
@@ -178,6 +197,13 @@ func (s *State) abort(index uint64, c Command) error {
 	}
 	if p.Open.Plan.Kind.Promotes() && p.Open.MayHaveOpened() {
 		return fmt.Errorf("product %s: plan %d may have opened %s: it only goes forward: %w", c.Abort.Product, c.Abort.Plan, p.Open.Plan.Target, ErrStale)
+	}
+	if p.Open.Plan.Kind.Promotes() {
+		for _, step := range p.Open.Plan.Steps[:p.Open.Plan.Commit] {
+			if step.Goal == promote.Armed { // for the target, and done or not nobody may know
+				p.mayBeArmed(step.Server)
+			}
+		}
 	}
 	if len(p.Open.Plan.Undo) == 0 || c.Abort.Outright {
 		s.close(index, p, c.At, "given up: "+c.Abort.Why)

@@ -51,6 +51,22 @@ func TestRebuildKeepsWhatMustNotBeGivenAgain(t *testing.T) {
 	assert.True(t, l.server("c").Doubt.Empty(), "it was proved")
 }
 
+// TestACopyFromBeforeADoubtDoesNotEndIt: after its copy the server may have received
+// what is doubted, so it is to be copied again.
+func TestACopyFromBeforeADoubtDoesNotEndIt(t *testing.T) {
+	errant := topology.MustGTIDSet(uuidA + ":7-9")
+	l := newLog(t)
+	plan := l.repair(promote.Rebuild, promote.Step{Goal: promote.Saved, Server: "d"}, promote.Step{Goal: promote.Cloned, Server: "d"})
+	l.do(l.done(plan, 0, promote.Note{Clone: "first"}))
+	l.do(Command{Abort: &End{Product: "shop", Plan: plan, Why: "gives way"}})
+	copied := topology.Facts{Executed: errant, Clone: &topology.Clone{State: topology.CloneCompleted, Begun: "second"}}
+	assert.True(t, l.server("d").Replaced(copied))
+	plan = l.repair(promote.Mend, promote.Step{Goal: promote.Sole, Server: "c"}, promote.Step{Goal: promote.Burned, Server: "a", Source: "c"})
+	l.do(l.done(plan, 0, promote.Note{Burned: errant, Absent: []string{"d"}}))
+	assert.False(t, l.server("d").Replaced(copied))
+	assert.Equal(t, errant.String(), l.chain().Errant(l.server("d"), copied, topology.Facts{Executed: errant}).String())
+}
+
 func TestAckersAndHowManyOfThem(t *testing.T) {
 	l := newLog(t)
 	plan := l.repair(promote.Reform, promote.Step{Goal: promote.Ackers, Others: []string{"b", "d"}, Need: 2}, promote.Step{Goal: promote.Ackers, Others: []string{"d"}})

@@ -4,6 +4,7 @@
 package mysql
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -51,6 +52,11 @@ type Config struct {
 	Timeout time.Duration
 	// LookTimeout bounds Look, 1 s when zero.
 	LookTimeout time.Duration
+	// Admit is asked for every new session of Open, between the login and the first
+	// order, and refuses the session with an error. A leader that was stopped loses
+	// its sessions to the next leader, and the pool connects anew by itself: without
+	// being asked it would carry on with what it had begun. nil admits all.
+	Admit func(context.Context) error
 	// CloneDataRate and CloneNetworkRate bound what Clone reads at its donor and what
 	// goes over the network, MiB/s; 0 is no bound.
 	CloneDataRate    int

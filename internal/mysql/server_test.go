@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,7 +79,60 @@ func TestOtherLeadersSessionsAreKilledAndReplaced(t *testing.T) {
 	require.NoError(t, own.KillOlderSessions(ctx))
 	require.Error(t, <-ended)
 	_, err = old.Look(ctx)
-	assert.NoError(t, err, "a leader that is none any more connects anew; it stops by itself")
+	assert.NoError(t, err, "where nobody is asked, the pool connects anew")
+}
+
+func TestWhoLedOnceDoesNotConnectAnew(t *testing.T) {
+	server, ctx := chain(t).Server("a"), t.Context()
+	next := control(t, server)
+	var leads atomic.Bool
+	leads.Store(true)
+	errLeadsNoMore := errors.New("another leads")
+	old, err := Open(Config{Addr: server.Addr(), Account: credentials.Control, Replication: credentials.Replication, Admit: func(context.Context) error {
+		if leads.Load() {
+			return nil
+		}
+		return errLeadsNoMore
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { old.Close() })
+	require.NoError(t, old.SetSourceSemiSync(ctx, 1))
+
+	for _, statement := range []string{"SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = ON"} {
+		require.NoError(t, server.Exec(ctx, statement))
+	}
+	t.Cleanup(func() { assert.NoError(t, server.Exec(context.Background(), "SET GLOBAL general_log = OFF")) })
+	leads.Store(false)
+	require.NoError(t, next.KillOlderSessions(ctx))
+	arrived := func() (statements int) {
+		// Beside the settings of the session itself, which the driver sends while it logs in.
+		require.NoError(t, server.DB().QueryRowContext(ctx, `SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE '%fd_control%'
+ AND command_type IN ('Query', 'Prepare', 'Execute') AND argument NOT LIKE 'SET %lock_wait_timeout%'`).Scan(&statements))
+		return statements
+	}
+	before := arrived()
+	for what, order := range map[string]func() error{
+		"wait for other acknowledgements": func() error { return old.SetSourceSemiSync(ctx, 2) },
+		"open":                            func() error { return old.SetSuperReadOnly(ctx, false) },
+		"arm":                             func() error { return old.SetReplicaSemiSync(ctx, true) },
+		"close":                           func() error { return old.SetSuperReadOnly(ctx, true) },
+		"forget the source":               func() error { return old.ForgetSource(ctx) },
+		"end the next leader's sessions":  func() error { return old.KillOlderSessions(ctx) },
+		"look":                            func() error { _, err := old.Look(ctx); return err },
+	} {
+		assert.ErrorIs(t, order(), errLeadsNoMore, what)
+	}
+	assert.Equal(t, before, arrived(), "no statement of who led once arrives")
+	facts, err := next.Look(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, 1, facts.Source.Acks)
+	assert.False(t, facts.Open() || facts.ReplicaSemiSync)
+
+	before = arrived()
+	leads.Store(true)
+	_, err = old.Look(ctx)
+	require.NoError(t, err, "who leads again connects again")
+	assert.Greater(t, arrived(), before, "and that would have been seen")
 }
 
 func TestWaitEndsWithTheAppliersError(t *testing.T) {

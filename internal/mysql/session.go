@@ -17,6 +17,7 @@ import (
 type sessions struct {
 	db        *sql.DB
 	connector driver.Connector
+	admit     func(context.Context) error // nil admits every session
 
 	mu  sync.Mutex
 	own map[uint64]bool
@@ -27,7 +28,7 @@ func openSessions(cfg Config, most int) (*sessions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server %s: %w", cfg.Addr, err)
 	}
-	p := &sessions{connector: connector, own: map[uint64]bool{}}
+	p := &sessions{connector: connector, admit: cfg.Admit, own: map[uint64]bool{}}
 	p.db = sql.OpenDB(p)
 	p.db.SetMaxOpenConns(most)
 	p.db.SetMaxIdleConns(most)
@@ -44,6 +45,14 @@ func (p *sessions) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		conn.Close()
 		return nil, errors.New("the MySQL driver's connection lacks a method")
+	}
+	if p.admit != nil {
+		// Now, not before: the next leader ends what is logged in when it begins, so
+		// whoever still leads after its login is sure to be ended by the next.
+		if err := p.admit(ctx); err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("the new session is not used: %w", err)
+		}
 	}
 	id, err := sessionID(ctx, full)
 	if err != nil {

@@ -79,7 +79,7 @@ func TestForReturnAndForRebuild(t *testing.T) {
 	_, err = ForReturn(all["healthy/all-well"], "d", "ann", "")
 	assert.ErrorContains(t, err, "not in maintenance")
 
-	plan, err = ForRebuild(all["server-missing/quarantined-and-rebuild-asks"], "d", "b", "ann", "now")
+	plan, err = ForRebuild(all["server-quarantined/rebuild-asks"], "d", "b", "ann", "now")
 	require.NoError(t, err)
 	golden(t, "operator/rebuild", asText(plan))
 	_, err = ForRebuild(all["healthy/all-well"], "d", "", "ann", "")

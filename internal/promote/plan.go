@@ -150,6 +150,20 @@ type Plan struct {
 	After *topology.Chain `json:"after,omitempty"`
 }
 
+// Disarms says that the plan takes the server its right to acknowledge before
+// anything else becomes of it.
+func (p Plan) Disarms(server string) bool {
+	for _, s := range p.Steps {
+		if s.Goal == Standing && s.Server == server {
+			return false
+		}
+		if s.Goal == Disarmed && s.Server == server && !s.Lenient {
+			return true
+		}
+	}
+	return false
+}
+
 // Loss is how much a forced failover may lose.
 type Loss struct {
 	// Known are transactions below the high-water mark that no reachable server holds.

@@ -62,6 +62,9 @@ func planReopen(p *topology.Picture, v topology.Verdict) Plan {
 
 func planProtect(p *topology.Picture, v topology.Verdict) Plan {
 	if v.Server == p.Chain.Master() {
+		if facts, _ := p.Facts(v.Server); facts != nil && facts.Open() && waitsForMore(*facts, p.Chain.AcksNeeded()) {
+			return Plan{Kind: Protect, Steps: []Step{{Goal: Acks, Server: v.Server, Need: p.Chain.AcksNeeded()}}}
+		}
 		return Plan{Kind: Protect, Steps: []Step{{Goal: Writable, Server: v.Server}}}
 	}
 	return Plan{Kind: Protect, Steps: []Step{
@@ -99,13 +102,14 @@ func planRejoin(p *topology.Picture, v topology.Verdict) Plan {
 }
 
 // planQuarantine takes the server out of rotation and then its right to
-// acknowledge: what only it received could not be promoted.
+// acknowledge: what only it received could not be promoted. The readers hear of it
+// first, for a server whose disk hangs answers and cannot be disarmed.
 func planQuarantine(p *topology.Picture, v topology.Verdict) Plan {
 	plan := Plan{Kind: Quarantine}
 	if s, _ := p.Chain.Server(v.Server); s.Standing != topology.Quarantined {
 		plan.Steps = append(plan.Steps, Step{Goal: Standing, Server: v.Server, Standing: topology.Quarantined, Why: v.Why})
 	}
-	plan.Steps = append(plan.Steps, Step{Goal: Disarmed, Server: v.Server}, Step{Goal: Published})
+	plan.Steps = append(plan.Steps, Step{Goal: Published}, Step{Goal: Disarmed, Server: v.Server})
 	return plan
 }
 

@@ -191,7 +191,7 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 		facts, _ := p.Facts(s.Name)
 		switch {
 		case s.Name == candidate.Name || s.Name == master || s.Name == p.Chain.Master():
-		case (facts == nil || !p.Up(s.Name)) && (s.Standing == topology.In || s.Standing == topology.Maintenance) && mayFollow(p.Chain, s.Name, master),
+		case (facts == nil || !p.Up(s.Name)) && mayFollow(p.Chain, s.Name, master),
 			facts != nil && facts.ReplicaSemiSync && follows(p, s.Name, master):
 			ackers = append(ackers, s.Name)
 		}
@@ -224,9 +224,11 @@ func newAckers(p *topology.Picture, after topology.Chain) (ackers []string, arm 
 // mayFollow says that a server of which nothing is known, or nothing new, may be
 // attached to the one that becomes master, and armed: it should be, and a frozen
 // one may read the order for it late; or it acknowledges, and a switchover that was
-// taken back had moved it there already.
+// taken back had moved it there already; or nobody knows that it is not armed.
 func mayFollow(chain topology.Chain, name, master string) bool {
-	return chain.SourceOf(name) == master || chain.IsAcker(name)
+	s, _ := chain.Server(name)
+	inChain := s.Standing == topology.In || s.Standing == topology.Maintenance
+	return slices.Contains(chain.Armed, name) || (inChain && (chain.SourceOf(name) == master || chain.IsAcker(name)))
 }
 
 // lags says that the server has so much still to receive of what the new master

@@ -102,8 +102,8 @@ func prove(ctx context.Context, s site, server Server) error {
 	if err != nil {
 		return err
 	}
-	if extra := s.extra(info, facts, truth); !extra.Empty() {
-		return fmt.Errorf("%s holds %d transactions that master %s never had: %s: %w", s.step.Server, extra.Count(), judge, extra, ErrErrant)
+	if errant := s.chain.Errant(info, facts, truth); !errant.Empty() {
+		return fmt.Errorf("%s holds %d transactions that master %s never had: %s: %w", s.step.Server, errant.Count(), judge, errant, ErrErrant)
 	}
 	return nil
 }
@@ -115,21 +115,6 @@ func (s site) judge() string {
 		return s.plan.Target
 	}
 	return s.chain.Master()
-}
-
-// extra is what a server holds and the master does not, or has with another
-// content. What the master's own commits put there ahead of their
-// acknowledgement is none of it, nor, at a server of the chain, are the GTIDs
-// that are being taken out of use.
-func (s site) extra(info topology.Server, facts, truth topology.Facts) topology.GTIDSet {
-	extra, doubt := facts.Executed.Minus(truth.Executed).WithoutServer(truth.UUID), facts.Executed.Common(info.Doubt)
-	if replaced(info, facts) {
-		return extra.Minus(s.chain.Burning)
-	}
-	if info.Standing == topology.In {
-		extra = extra.Minus(s.chain.Burning)
-	}
-	return extra.Union(doubt)
 }
 
 // fenced follows the order that was measured to give no false acknowledgement:

@@ -20,13 +20,16 @@ func saved(ctx context.Context, s site) (string, error) {
 		return "", err
 	}
 	if facts.Clone != nil && (facts.Clone.Emptied || facts.Clone.State == topology.CloneInProgress) {
+		if info.CloneMark == "" { // else a copy would never count
+			s.note.Clone = "none"
+		}
 		return "what it held is gone already", nil
 	}
 	errant, err := errantAt(ctx, s, info, facts)
 	if err != nil {
 		return "", err
 	}
-	if errant.Empty() && replaced(info, facts) {
+	if errant.Empty() && info.Replaced(facts) {
 		return "what it held is gone already", nil
 	}
 	s.note.Errant, s.note.Clone = errant, "none"
@@ -43,11 +46,6 @@ func saved(ctx context.Context, s site) (string, error) {
 	return fmt.Sprintf("%d errant transactions are in %s", errant.Count(), where), nil
 }
 
-// replaced says that a clone was completed since the rebuild was begun.
-func replaced(info topology.Server, facts topology.Facts) bool {
-	return info.CloneMark != "" && facts.Clone != nil && facts.Clone.State == topology.CloneCompleted && facts.Clone.Begun != info.CloneMark
-}
-
 // errantAt is what a closed server holds and the master, asked afterwards, does
 // not, or has with another content.
 func errantAt(ctx context.Context, s site, info topology.Server, facts topology.Facts) (topology.GTIDSet, error) {
@@ -59,7 +57,7 @@ func errantAt(ctx context.Context, s site, info topology.Server, facts topology.
 	if err != nil {
 		return topology.GTIDSet{}, fmt.Errorf("asking master %s for proof: %w", s.chain.Master(), err)
 	}
-	return s.extra(info, facts, truth), nil
+	return s.chain.Errant(info, facts, truth), nil
 }
 
 // cloned replaces the server's data, which takes as long as it takes: while it
@@ -82,7 +80,7 @@ func cloned(ctx context.Context, s site) (string, error) {
 		return "", fmt.Errorf("%s may be restarting with its new data: %w (%w)", s.step.Server, ErrUnderway, err)
 	case err != nil:
 		return "", err
-	case replaced(info, facts):
+	case info.Replaced(facts):
 		return "copied from " + facts.Clone.Source, nil
 	case facts.Clone != nil && facts.Clone.State == topology.CloneInProgress:
 		if err := server.Clone(ctx, donor); err != nil { // the adapter closes a server that was emptied
@@ -137,6 +135,8 @@ func sole(ctx context.Context, s site) (string, error) {
 			s.note.Absent = append(s.note.Absent, other.Name)
 		case err != nil:
 			return "", err
+		case s.plan.Kind == Failover && !theirs.Held().Common(left).Empty():
+			s.note.Absent = append(s.note.Absent, other.Name) // there is no master to rebuild it from; it is doubted
 		case !theirs.Held().Common(left).Empty():
 			return "", fmt.Errorf("%s holds some of %s too: it is to be rebuilt first", other.Name, left)
 		}

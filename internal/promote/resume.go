@@ -59,10 +59,13 @@ func resumeUndo(c topology.Case, open Progress, failed string) (Course, string) 
 
 // resumeFailover: nothing was opened, so a master that is back is the better one
 // when the target cannot be made ready. One that came back with less than its
-// acker is why the plan was made, and no reason to leave it.
+// acker is why the plan was made, and no reason to leave it. What a person asked
+// for goes on for as long as the target is given before it rests.
 func resumeFailover(c topology.Case, plan Plan, failed string) (Course, string) {
 	p := c.Digest()
 	switch {
+	case plan.Rule == "operator" && !p.Missed(plan.From) && p.Rests("target", plan.Target):
+		return Abort, fmt.Sprintf("%s cannot be made ready (%s), and the old master %s is there: nothing was opened", plan.Target, failed, plan.From)
 	case plan.Rule == "operator" && p.Up(plan.Target):
 		return GoOn, ""
 	case plan.Rule == "operator":

@@ -19,6 +19,9 @@ func TestResume(t *testing.T) {
 	require.NoError(t, err)
 	reform := For(all["ackers-lost/candidate-refused"], topology.Judge(all["ackers-lost/candidate-refused"]))
 	behind := For(all["master-behind-acker/came-back-with-less"], topology.Judge(all["master-behind-acker/came-back-with-less"]))
+	asked, askedWell, askedDead := *failover, well, dead
+	asked.Rule, asked.Actor = "operator", "ann"
+	askedWell.Resting, askedDead.Resting = []string{"target/b"}, []string{"target/b"}
 	for _, c := range []struct {
 		name   string
 		c      topology.Case
@@ -30,6 +33,9 @@ func TestResume(t *testing.T) {
 		{"a failover waits for its target", all["master-dead-no-target/candidate-refused-too"], Progress{Plan: *failover}, "b is gone", GoOn},
 		{"a failover gives way to a master that is back", well, Progress{Plan: *failover, Next: 2}, "b lacks 1", Abort},
 		{"but not to one that came back with less", all["master-behind-acker/came-back-with-less"], Progress{Plan: *behind}, "slow", GoOn},
+		{"one that a person asked for goes on at first", well, Progress{Plan: asked}, "b is slow", GoOn},
+		{"and is given up when its target had its time and the old master is there", askedWell, Progress{Plan: asked}, "b is slow", Abort},
+		{"but not while the old master is missed", askedDead, Progress{Plan: asked}, "b is slow", GoOn},
 		{"a switchover that fails before it opened is taken back", well, Progress{Plan: *switchover, Next: 1}, "b is slow", Abort},
 		{"nothing is taken back once it may have opened", well, Progress{Plan: *failover, Next: failover.Commit}, "no answer", GoOn},
 		{"a plan that is taken back goes on doing so", well, Progress{Plan: *switchover, Undoing: true}, "no answer", GoOn},

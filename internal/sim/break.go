@@ -18,6 +18,7 @@ const (
 	BreakAckers   = "ackers"   // let a server acknowledge before the journal says so
 	BreakClose    = "close"    // hand over without closing the old master
 	BreakSync     = "sync"     // let a power cut take the end of the relay log
+	BreakAdmit    = "admit"    // begin a session without being confirmed to lead
 	BreakDeadline = "deadline" // let an order to open count however late it is read
 )
 

@@ -61,3 +61,27 @@ func TestLateOrderToOpenIsSeen(t *testing.T) {
 	assert.Empty(t, play(""))
 	assert.NotEmpty(t, play(BreakDeadline))
 }
+
+// TestLateOrdersOfAStoppedLeaderAreSeen stops the leader at each point of a
+// failover, until another has finished it. What it goes on with then must not be
+// heard, though its pool may connect anew before it hears that it leads no more.
+func TestLateOrdersOfAStoppedLeaderAreSeen(t *testing.T) {
+	play := func(protection string) (failures []string) {
+		for k := 1; k <= 60; k++ {
+			for seed := range uint64(6) {
+				r := Run(seed, Options{Scenario: "master killed", Policy: "acks from two of three", lasts: 4 * time.Second, Break: protection, at: func(w *World, x *scout, n int, _ string) {
+					if n == k {
+						w.later(x.pause)
+						w.after(12*time.Second, x.unpause)
+					}
+				}})
+				if r.Failure != "" {
+					failures = append(failures, r.Failure)
+				}
+			}
+		}
+		return failures
+	}
+	assert.Empty(t, play(""))
+	assert.NotEmpty(t, play(BreakAdmit))
+}

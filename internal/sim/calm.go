@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/failoverd/failoverd/internal/watcher"
+)
 
 // In a calm world, in which nothing went wrong or was changed for a while, the
 // leader's ticks find what they found before. Most of them are left out: worlds
@@ -15,8 +19,16 @@ func (w *World) calm(x *scout) bool {
 	if w.now-w.disturbed < calmAfter || w.product().Open != nil || w.raft.leader != x {
 		return false
 	}
-	rule := x.mind.Status().Verdict.Rule
-	return rule == "healthy" || rule == "server-missing"
+	return restful(x.mind.Status())
+}
+
+// restful says that nothing is left to do for failoverd, by the leader's own word.
+func restful(status watcher.Status) bool {
+	switch status.Verdict.Rule {
+	case "healthy", "server-missing", "server-quarantined":
+		return status.Waiting == ""
+	}
+	return false
 }
 
 // disturb ends the calm: the leader thinks again when its next tick would be.

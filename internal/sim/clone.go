@@ -17,6 +17,9 @@ type cloning struct {
 	begun     time.Duration
 	until     time.Duration
 	dropped   bool
+	// own is the latest of the server's own transactions when the copy was ordered: the
+	// server was closed, so only a person who opens it can add to them before its data goes.
+	own int32
 }
 
 var errOpen = errors.New("the server is open for writes")
@@ -35,7 +38,7 @@ func (c *control) Clone(ctx context.Context, donor topology.Server) error {
 			if s.link != nil {
 				s.link.stopIO()
 			}
-			s.clone = &cloning{s: s, donor: d, donorBoot: d.boot, state: topology.CloneInProgress, begun: c.w.now, until: c.w.now + c.w.between(time.Second, 8*time.Second)}
+			s.clone = &cloning{s: s, donor: d, donorBoot: d.boot, state: topology.CloneInProgress, begun: c.w.now, own: s.logged[s.id], until: c.w.now + c.w.between(time.Second, 8*time.Second)}
 			s.clone.later(c.w.between(20*time.Millisecond, 500*time.Millisecond))
 			r.reply(nil)
 		}

@@ -33,7 +33,6 @@ var _ promote.Server = (*control)(nil)
 // request is a statement on its way or at work.
 type request struct {
 	owner int
-	sent  time.Duration
 	void  bool
 	reply func(error)
 }
@@ -50,28 +49,45 @@ func (c *control) call(ctx context.Context, op string, timeout time.Duration, ha
 		return fmt.Errorf("%s: %w: %w", op, promote.ErrUnreachable, ctx.Err())
 	}
 	if c.real != nil {
-		return c.real.call(ctx, func(done func(error)) (abandon func(error)) { return c.send(op, timeout, handle, done) })
+		return c.real.call(ctx, func(done func(error)) (abandon func(error)) { return c.send(op, nil, timeout, handle, done) })
 	}
-	w, p := c.w, c.w.running
+	w, began := c.w, c.w.now
 	w.point(c.scout, "before ", op)
+	over, err := c.connected(ctx, op, timeout)
+	if err == nil {
+		err = c.await(ctx, func(done func(error)) (abandon func(error)) {
+			return c.send(op, over, timeout-(w.now-began), handle, done)
+		})
+		if slot := &c.scout.sessions[c.s.id]; *slot == over && errors.Is(err, promote.ErrUnreachable) {
+			*slot = nil // the adapter drops a session that a statement was given up on
+		}
+	}
+	w.point(c.scout, "after ", op)
+	return err
+}
+
+// await waits for what start begins, or the end of ctx.
+func (c *control) await(ctx context.Context, start func(done func(error)) (abandon func(error))) error {
+	p := c.w.running
 	ticket := p.ticket()
 	var result error
-	abandon := c.send(op, timeout, handle, func(err error) {
+	abandon := start(func(err error) {
 		result = err
 		p.wake(ticket)
 	})
 	cancel := onCancel(ctx, func() { abandon(ctx.Err()) })
 	p.pause()
 	cancel()
-	w.point(c.scout, "after ", op)
 	return result
 }
 
-// send has done called exactly once. The returned function gives the call up.
-func (c *control) send(op string, timeout time.Duration, handle func(*request), done func(error)) (abandon func(error)) {
+// send puts a statement on its way over a session, nil for a login and where
+// there is none. It has done called exactly once. The returned function gives the
+// call up.
+func (c *control) send(op string, through *session, timeout time.Duration, handle func(*request), done func(error)) (abandon func(error)) {
 	w, s := c.w, c.s
 	over := false
-	r := &request{owner: c.owner, sent: w.now}
+	r := &request{owner: c.owner}
 	finish := func(err error) {
 		if !over {
 			over = true
@@ -110,8 +126,8 @@ func (c *control) send(op string, timeout time.Duration, handle func(*request), 
 		s.receive(func() {
 			switch {
 			case r.void:
-			case r.sent < s.killedBefore && r.owner != s.killer:
-				r.reply(fmt.Errorf("%w: the session was killed", promote.ErrUnreachable))
+			case through != nil && through.gone(s):
+				r.reply(fmt.Errorf("%w: %w", promote.ErrUnreachable, errKilled))
 			default:
 				s.remember(r)
 				handle(r)
@@ -327,15 +343,7 @@ func (c *control) now() time.Duration {
 // KillOlderSessions implements promote.Server.
 func (c *control) KillOlderSessions(ctx context.Context) error {
 	return c.call(ctx, "kill older sessions", controlTimeout, func(r *request) {
-		s := c.s
-		s.killedBefore, s.killer = c.w.now, c.owner
-		for _, other := range s.requests {
-			if other.owner != c.owner && !other.void {
-				other.void = true
-				other.reply(fmt.Errorf("%w: the session was killed", promote.ErrUnreachable))
-			}
-		}
-		s.requests = nil
+		c.s.endSessions(c.owner)
 		r.reply(nil)
 	})
 }

@@ -147,7 +147,7 @@ func (w *World) state() string {
 		return "nobody leads"
 	}
 	status := x.mind.Status()
-	out := fmt.Sprintf("verdict %s: %s", status.Verdict.Rule, status.Verdict.Why)
+	out := fmt.Sprintf("verdict %s: %s (%s)", status.Verdict.Rule, status.Verdict.Why, status.Waiting)
 	if open := w.product().Open; open != nil {
 		out += fmt.Sprintf("; plan %d (%s) is open at step %d of %v; waiting: %s", open.Plan.ID, open.Plan.Kind, open.Next, open.Steps(), status.Waiting)
 	}
@@ -166,7 +166,7 @@ func (w *World) getsOn() (bool, string) {
 	}
 	if x := w.raft.leader; x == nil || x.mind == nil {
 		return false, "nobody leads"
-	} else if rule := x.mind.Status().Verdict.Rule; rule != "healthy" && rule != "server-missing" && !w.namesTheDoomed() {
+	} else if !restful(x.mind.Status()) && !w.namesTheDoomed() {
 		return false, "a repair is due"
 	}
 	for _, s := range w.servers {

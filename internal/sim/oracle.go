@@ -24,6 +24,7 @@ type oracle struct {
 	epoch       uint64
 	vain        uint64 // the latest plan that nothing can come of
 	quarantines bool   // a server was quarantined
+	lowered     int    // how often the master was told to wait for fewer
 	// harmless says that nothing in the run is a reason to promote.
 	harmless bool
 }
@@ -143,6 +144,7 @@ func (w *World) committed(c journal.Command, err error) {
 		w.oracle.plans[w.raft.state.Plans] = true
 		w.explain("plan %d: %s epoch %d because %s: %v", w.raft.state.Plans, c.Accept.Kind, c.Accept.Epoch, c.Accept.Why, c.Accept.Steps)
 		w.checkFailover(c.Accept)
+		w.checkLowering(c.Accept)
 	case c.Publish != nil:
 		d := w.doc(*c.Publish)
 		w.note("published "+d.writer+" "+d.readers, int(d.version), int(d.epoch), 0)

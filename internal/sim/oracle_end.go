@@ -19,10 +19,10 @@ func (w *World) atRest() (bool, string) {
 	}
 	status := x.mind.Status()
 	switch rule := status.Verdict.Rule; {
-	case rule == "healthy", rule == "server-missing":
+	case restful(status):
 	case rule == "commits-stalled" && !w.canAcknowledge(): // a person is asked
 	default:
-		return false, "verdict " + rule + ": " + status.Verdict.Why
+		return false, fmt.Sprintf("verdict %s: %s %s", rule, status.Verdict.Why, status.Waiting)
 	}
 	for _, s := range p.Chain.Servers {
 		if s.Standing != topology.In && (s.Standing != topology.Quarantined || p.Chain.Policy.Rebuild != topology.RebuildNever) {

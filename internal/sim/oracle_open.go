@@ -107,6 +107,22 @@ func (w *World) checkFailover(plan *promote.Plan) {
 	}
 }
 
+// mostLowerings is how often a rescue may lower what the master waits for, in the
+// minutes that a world takes: each costs a stall.
+const mostLowerings = 5
+
+// checkLowering: what the master waits for does not go up and down while somebody
+// answers and acknowledges nothing.
+func (w *World) checkLowering(plan *promote.Plan) {
+	need := w.product().Chain.AcksNeeded()
+	if plan.Rule != "ackers-lost" || !slices.ContainsFunc(plan.Steps, func(s promote.Step) bool { return s.Goal == promote.Acks && s.Need < need }) {
+		return
+	}
+	if w.oracle.lowered++; w.oracle.lowered > mostLowerings {
+		w.fail("the master was told %d times to wait for fewer: %s", w.oracle.lowered, plan.Why)
+	}
+}
+
 // given is called when a server gives a transaction its number. After a clone it
 // may be one that it gave before, to what is not there any more.
 func (w *World) given(s *server, t txn) {
@@ -125,6 +141,9 @@ func (w *World) droppedData(s *server) {
 	held := s.logged
 	if s.link != nil {
 		held = held.union(s.link.received)
+	}
+	if w.oracle.hands { // nobody can save what is written between the order and this moment
+		held[s.id] = min(held[s.id], s.clone.own)
 	}
 	master := w.masterNow()
 	if s == master {

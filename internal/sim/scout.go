@@ -36,6 +36,7 @@ type scout struct {
 	term      *term
 	termNo    int
 	owner     int // of its sessions: a new one for each term
+	sessions  [maxServers]*session
 	proc      *proc
 	mind      *watcher.Mind
 	ticket    int
@@ -148,7 +149,7 @@ func (x *scout) lead(termNo int) {
 	t := &term{}
 	x.term, x.termNo, x.skew = t, termNo, x.nextSkew
 	x.w.owners++
-	x.owner = x.w.owners
+	x.owner, x.sessions = x.w.owners, [maxServers]*session{}
 	x.heard = [3]heard{}
 	x.mind = watcher.NewMind(Product, x, func(e watcher.Event) { x.w.tell(x, e) })
 	mind, life := x.mind, x.life

@@ -33,25 +33,24 @@ type server struct {
 	data     data
 	waiting  []commit // the last of binlog
 
-	closed       bool // super_read_only
-	offline      bool
-	sourceSync   bool            // rpl_semi_sync_source_enabled
-	acks         int             // rpl_semi_sync_source_wait_for_replica_count
-	receipts     [maxServers]int // the latest place that each replica acknowledged
-	replicaSync  bool            // rpl_semi_sync_replica_enabled
-	closing      *closing
-	blocked      []*write // writes behind a pending close
-	link         *link    // its source
-	conns        []*conn  // dump threads: its replicas
-	inbox        []func() // what a frozen process has not read yet
-	waits        []*executedWait
-	requests     []*request
-	killedBefore time.Duration // sessions that began earlier are gone,
-	killer       int           // except those of this owner
-	slowUntil    time.Duration // the applier does nothing until then
-	slowWire     time.Duration // how long each transaction takes to get here
-	byHand       bool          // a person opened it: what it acknowledges was never promised
-	openedAt     time.Duration
+	closed      bool // super_read_only
+	offline     bool
+	sourceSync  bool            // rpl_semi_sync_source_enabled
+	acks        int             // rpl_semi_sync_source_wait_for_replica_count
+	receipts    [maxServers]int // the latest place that each replica acknowledged
+	replicaSync bool            // rpl_semi_sync_replica_enabled
+	closing     *closing
+	blocked     []*write // writes behind a pending close
+	link        *link    // its source
+	conns       []*conn  // dump threads: its replicas
+	inbox       []func() // what a frozen process has not read yet
+	waits       []*executedWait
+	sessions    []*session
+	requests    []*request
+	slowUntil   time.Duration // the applier does nothing until then
+	slowWire    time.Duration // how long each transaction takes to get here
+	byHand      bool          // a person opened it: what it acknowledges was never promised
+	openedAt    time.Duration
 
 	executedSet, receivedSet cached
 	awake                    bool     // the scheduled events are enabled here
@@ -111,7 +110,7 @@ func (s *server) kill(host bool) {
 	s.w.disturb()
 	s.alive, s.frozen, s.gone = false, false, host
 	s.boot++
-	s.inbox, s.requests, s.waits = nil, nil, nil
+	s.inbox, s.sessions, s.requests, s.waits = nil, nil, nil, nil
 	s.disk.crash()
 	for _, c := range s.waiting {
 		if c.write != nil {

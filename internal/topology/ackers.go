@@ -116,6 +116,10 @@ func (p *Picture) rescue() (AckerChange, string) {
 	return AckerChange{}, ""
 }
 
+// MoreAcks is what rests at the master after a rescue had it wait for fewer: while
+// the reason lasts, each try to wait for more again stalls the writes anew.
+const MoreAcks = "more-acks"
+
 // tidy is the change that makes the acker set what the policy wants, as far as
 // that is possible now.
 func (p *Picture) tidy() AckerChange {
@@ -151,6 +155,9 @@ func (p *Picture) tidy() AckerChange {
 	r.Acks = min(max(p.Chain.Policy.Acks, 1), p.whole(r.Set(p.Chain.Ackers), r.Grow))
 	if r.Acks < need { // lowering is for a rescue
 		r.Acks = need
+	}
+	if r.Acks > need && (p.Stalled() > 0 || p.rests(MoreAcks, p.master.Name)) {
+		r.Acks = need // ackers that answer and acknowledge nothing look whole until they are counted on
 	}
 	return r
 }

@@ -151,6 +151,9 @@ func (p *Picture) rests(rule, server string) bool {
 	return false
 }
 
+// Rests says that the rule's repair of this server failed lately and is given a rest.
+func (p *Picture) Rests(rule, server string) bool { return p.rests(rule, server) }
+
 // factsBeforeMaster are the youngest facts of a server that are not younger than
 // the master's: what they hold, the master has had time to show.
 func (p *Picture) factsBeforeMaster(s *seen) *Facts {
@@ -313,5 +316,5 @@ func (p *Picture) Contacts(name string) string {
 	return s.contacts(p.Watchers)
 }
 
-// Errant are the transactions that the named replica holds and the master does not.
+// Errant are the errant transactions of the named replica, as it was last seen.
 func (p *Picture) Errant(name string) GTIDSet { return p.errantAt(p.seen[name]) }

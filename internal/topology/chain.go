@@ -171,6 +171,10 @@ type Chain struct {
 	// Attached is the master while it may still have the link of the replica that it
 	// was, and offer acknowledgements over it; empty once that is gone.
 	Attached string `json:"attached,omitempty"`
+	// Armed are servers that may offer acknowledgements although nothing here says so: a
+	// promotion that was given up may have armed them ahead, or they left rotation and were
+	// not disarmed first. Whoever is silent and among them may acknowledge for the next master.
+	Armed []string `json:"armed,omitempty"`
 	// HighWater is a set of transactions that the master had committed; a
 	// server that lacks any of them is never promoted.
 	HighWater GTIDSet `json:"highWater,omitzero"`

@@ -61,8 +61,11 @@ type found struct {
 }
 
 // Judge returns the verdict of the first rule that fits. The last rule always does.
-func Judge(c Case) Verdict {
-	p := c.Digest()
+func Judge(c Case) Verdict { return c.Digest().Judge() }
+
+// Judge is for whoever needs the picture for more than the verdict: putting it
+// together costs more than judging it.
+func (p *Picture) Judge() Verdict {
 	for _, rule := range Rules {
 		if f, ok := rule.when(p); ok && !p.rests(rule.Name, f.server) {
 			return Verdict{Rule: rule.Name, Action: rule.Action, Server: f.server, Why: f.why, Errant: f.errant}

@@ -8,22 +8,26 @@ import (
 func secondMaster(p *Picture) (found, bool) {
 	for _, s := range p.Chain.Servers {
 		seen := p.seen[s.Name]
-		if s.Name == p.master.Name || s.Standing == Maintenance || p.rests("second-master", s.Name) {
+		if s.Name == p.master.Name || s.Standing == Maintenance || p.rests("second-master", s.Name) || !seen.up() || seen.facts == nil || !seen.facts.Open() {
+			continue
+		}
+		return found{server: s.Name, why: fmt.Sprintf("%s is open for writes, but %s is the master of epoch %d", s.Name, p.master.Name, p.Chain.Epoch)}, true
+	}
+	return found{}, false
+}
+
+func fenceUnfinished(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
+		seen := p.seen[s.Name]
+		if s.Name == p.master.Name || s.Standing == Maintenance || p.rests("fence-unfinished", s.Name) {
 			continue
 		}
 		if seen.offline > 0 && !seen.up() {
 			return found{server: s.Name, why: fmt.Sprintf("%s is in offline mode: its fence was not finished", s.Name)}, true
 		}
-		if !seen.up() || seen.facts == nil {
-			continue
-		}
-		if f := seen.facts; f.Offline && !f.SuperReadOnly {
+		if f := seen.facts; seen.up() && f != nil && f.Offline && !f.SuperReadOnly {
 			return found{server: s.Name, why: fmt.Sprintf("%s is in offline mode and not closed: its fence was not finished", s.Name)}, true
 		}
-		if !seen.facts.Open() {
-			continue
-		}
-		return found{server: s.Name, why: fmt.Sprintf("%s is open for writes, but %s is the master of epoch %d", s.Name, p.master.Name, p.Chain.Epoch)}, true
 	}
 	return found{}, false
 }
@@ -52,15 +56,15 @@ func (p *Picture) dead() (certain bool, why string, ok bool) {
 // deadNoReplicas is death when no direct replica is left to ask.
 func (p *Picture) deadNoReplicas() (string, bool) {
 	m := p.seen[p.master.Name]
+	if !p.masterRefused() && (!p.masterMissed() || m.unanswered < p.Chain.Policy.DeadAfter) {
+		return "", false
+	}
 	for _, r := range p.directReplicas() {
 		if r.up() {
 			return "", false
 		}
 	}
-	if p.masterRefused() || (p.masterMissed() && m.unanswered >= p.Chain.Policy.DeadAfter) {
-		return fmt.Sprintf("%s is %s and no direct replica answers", p.master.Name, m.contacts(p.Watchers)), true
-	}
-	return "", false
+	return fmt.Sprintf("%s is %s and no direct replica answers", p.master.Name, m.contacts(p.Watchers)), true
 }
 
 func deadBut(when func(*Picture) (found, bool)) func(*Picture) (found, bool) {

@@ -4,23 +4,15 @@ import (
 	"fmt"
 )
 
-// errantAt are the transactions that a replica holds and the master does not.
-// What the master itself originated is never errant: an asynchronous replica
-// receives it before the master shows it as committed.
+// errantAt is Chain.Errant by the youngest look at each of the two. Waiting for a
+// look at the server that is older than the one at the master would find it out
+// late, or never while chance has it that none is.
 func (p *Picture) errantAt(s *seen) GTIDSet {
 	mf := p.masterFacts()
-	if mf == nil || !s.up() {
+	if mf == nil || !s.up() || s.facts == nil {
 		return GTIDSet{}
 	}
-	facts := p.factsBeforeMaster(s)
-	if facts == nil {
-		return GTIDSet{}
-	}
-	errant := facts.Executed.WithoutServer(mf.UUID).Minus(mf.Executed)
-	if s.server.Standing == In {
-		errant = errant.Minus(p.Chain.Burning)
-	}
-	return errant.Union(facts.Executed.Common(s.server.Doubt))
+	return p.Chain.Errant(s.server, *s.facts, *mf)
 }
 
 func serverErrant(p *Picture) (found, bool) {
@@ -73,9 +65,6 @@ func serverReturned(p *Picture) (found, bool) {
 		if s.Standing != Out || !seen.up() || seen.facts == nil || seen.facts.Open() || p.rests("server-returned", s.Name) {
 			continue
 		}
-		if p.factsBeforeMaster(seen) == nil {
-			continue
-		}
 		return found{server: s.Name, why: fmt.Sprintf("%s is back and holds nothing that master %s lacks", s.Name, p.master.Name)}, true
 	}
 	return found{}, false
@@ -100,7 +89,9 @@ func replicaAstray(p *Picture) (found, bool) {
 
 // SourceFor is the server that the named one should replicate from now: the
 // master, while its proper source is away or has purged what it still needs, as a
-// server does that was just rebuilt.
+// server does that was just rebuilt. Nor does MySQL let a replica follow a source
+// that lacks GTIDs of its own which the replica holds (error 13114), as a rebuilt one
+// does until it has executed those that the master took out of use.
 func (p *Picture) SourceFor(name string) Server {
 	source, _ := p.Chain.Server(p.Chain.SourceOf(name))
 	s, replica := p.seen[source.Name], p.seen[name]
@@ -108,7 +99,10 @@ func (p *Picture) SourceFor(name string) Server {
 	case s == nil:
 	case s.missed() >= p.quorum() && s.unanswered >= p.Chain.Policy.DeadAfter:
 		return p.master
-	case s.facts != nil && replica != nil && replica.facts != nil && !s.facts.Purged.Minus(replica.facts.Held()).Empty():
+	case s.facts == nil || replica == nil || replica.facts == nil:
+	case !s.facts.Purged.Minus(replica.facts.Held()).Empty():
+		return p.master
+	case source.Name != p.master.Name && !replica.facts.Held().OfServer(s.facts.UUID).Minus(s.facts.Executed).Empty():
 		return p.master
 	}
 	return source
@@ -160,11 +154,22 @@ func serverMissing(p *Picture) (found, bool) {
 		if s.Standing == Maintenance {
 			continue
 		}
+		if seen.up() {
+			continue
+		}
+		why := fmt.Sprintf("%s (%s) is %s: %s", s.Name, s.Seat, seen.contacts(p.Watchers), seen.lastErr)
+		if s.Standing == Quarantined {
+			why += fmt.Sprintf("; it is quarantined: %s", s.Why)
+		}
+		return found{server: s.Name, why: why}, true
+	}
+	return found{}, false
+}
+
+func serverQuarantined(p *Picture) (found, bool) {
+	for _, s := range p.Chain.Servers {
 		if s.Standing == Quarantined {
 			return found{server: s.Name, why: fmt.Sprintf("%s is quarantined: %s", s.Name, s.Why)}, true
-		}
-		if !seen.up() {
-			return found{server: s.Name, why: fmt.Sprintf("%s (%s) is %s: %s", s.Name, s.Seat, seen.contacts(p.Watchers), seen.lastErr)}, true
 		}
 	}
 	return found{}, false

@@ -91,7 +91,7 @@ func (p *Picture) tooFewToRevoke() string {
 	if len(p.Chain.Ackers)-len(absent) >= need {
 		return ""
 	}
-	return fmt.Sprintf("acknowledged writes may be at %s alone: %d of %d ackers must answer. It waits for them; or run \"failoverd failover %s --accept-data-loss\"",
+	return fmt.Sprintf("acknowledged writes may be at %s alone: %d of %d ackers must answer. It waits for them; or run \"failoverd failover %s --accept-data-loss --reason TEXT\"",
 		strings.Join(absent, ", "), need, len(p.Chain.Ackers), p.Chain.Product)
 }
 
@@ -163,16 +163,18 @@ func (p *Picture) Fullest() string {
 // second is the slave that should be the candidate beside this master: the first
 // in rotation, if possible in another zone.
 func (c Chain) second(master Server) (Server, bool) {
-	slaves := slices.DeleteFunc(slices.Clone(c.Servers), func(s Server) bool {
-		return s.Seat != Slave || s.Standing != In || s.Name == master.Name
-	})
-	for _, s := range slaves {
-		if s.Zone != master.Zone {
+	first := -1
+	for i, s := range c.Servers {
+		switch {
+		case s.Seat != Slave || s.Standing != In || s.Name == master.Name:
+		case s.Zone != master.Zone:
 			return s, true
+		case first < 0:
+			first = i
 		}
 	}
-	if len(slaves) == 0 {
+	if first < 0 {
 		return Server{}, false
 	}
-	return slaves[0], true
+	return c.Servers[first], true
 }

@@ -13,7 +13,8 @@ import (
 
 // lead runs a mind for every product until the term ends.
 func (w *Watcher) lead(term context.Context) {
-	world := newWorld(w.cfg.Open, func(ctx context.Context, _ string) error {
+	open := func(s topology.Server) promote.Server { return w.cfg.Open(s, w.admit(term)) }
+	world := newWorld(open, func(ctx context.Context, _ string) error {
 		_, err := w.publisher.Announce(ctx, w.input())
 		return err
 	}, newSavings(term, w.cfg.Save))
@@ -52,6 +53,18 @@ func (w *Watcher) lead(term context.Context) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// admit says whether a session that just came about may be used for this term's
+// orders. A watcher that was stopped may go on before it hears that it leads no
+// more, with sessions that the next leader has ended: it must not begin new ones.
+func (w *Watcher) admit(term context.Context) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := w.node.Barrier(ctx); err != nil {
+			return err
+		}
+		return context.Cause(term) // nil while it lasts
 	}
 }
 

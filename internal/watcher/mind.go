@@ -76,7 +76,8 @@ type Status struct {
 	Verdict topology.Verdict `json:"verdict"`
 	// Would is what failoverd would do if it were allowed to, empty when it is.
 	Would string `json:"would,omitempty"`
-	// Waiting says whom an open plan waits for, empty when it does not.
+	// Waiting says whom an open plan waits for, or which repair failed and rests; empty
+	// when neither is so.
 	Waiting string    `json:"waiting,omitempty"`
 	At      time.Time `json:"at"`
 }
@@ -105,16 +106,16 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 		return m.resume(ctx, p)
 	}
 	c := m.look(ctx, p, false)
-	v := topology.Judge(c)
+	v := c.Judge()
 	if v.Action != topology.None && v.Action != topology.Alert {
 		// What is worth an effect is worth a fresh look by everybody.
 		c = m.look(ctx, p, true)
-		v = topology.Judge(c)
+		v = c.Judge()
 	}
 	if v.Action != topology.Failover {
 		m.braked = ""
 	}
-	m.note(c, v, "")
+	m.note(m.besides(c, v))
 	if err := m.raiseHighWater(ctx, c); err != nil {
 		return false, err
 	}
@@ -131,9 +132,9 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	if c.Resting = m.restingAt(c.Now); len(c.Resting) > 0 {
-		v = topology.Judge(c)
+		v = c.Judge()
 	}
-	plan := promote.For(c, v)
+	plan := promote.For(c.Case, v)
 	if plan == nil {
 		return false, m.skip(ctx, c, v, "", "")
 	}
@@ -145,6 +146,7 @@ func (m *Mind) Tick(ctx context.Context) (again bool, err error) {
 	case err != nil:
 		return false, err
 	}
+	m.restRaise(*plan, c.Chain)
 	m.skipped, m.braked = "", ""
 	return true, nil
 }
@@ -155,7 +157,7 @@ const brakeRest = 2 * time.Second
 
 // skip records a failover that is due and is not done, once for each kind of
 // reason: whoever asks later why nothing happened finds it in the history.
-func (m *Mind) skip(ctx context.Context, c topology.Case, v topology.Verdict, kind, because string) error {
+func (m *Mind) skip(ctx context.Context, c *topology.Picture, v topology.Verdict, kind, because string) error {
 	switch {
 	case v.Rule == "master-held-down":
 		kind, because = v.Rule, "the hold-down is not over"
@@ -188,6 +190,20 @@ func (m *Mind) accept(ctx context.Context, plan promote.Plan) error {
 	return nil
 }
 
+// besides is what to say of a chain whose repair failed a moment ago and rests: the
+// next rule that fits may be why it failed, and is no less true meanwhile.
+func (m *Mind) besides(c *topology.Picture, v topology.Verdict) (*topology.Picture, topology.Verdict, string) {
+	if r, ok := m.resting[restKey(v)]; !ok || !c.Now.Before(r.until) {
+		return c, v, ""
+	}
+	waiting := fmt.Sprintf("%s failed and is tried again in a while: %s", v.Action, v.Why)
+	c.Resting = m.restingAt(c.Now)
+	if next := c.Judge(); next.Action != topology.None {
+		v = next
+	}
+	return c, v, waiting
+}
+
 // Gather puts together what there is to judge one product by.
 func Gather(ctx context.Context, around Around, p journal.Product, anew bool) topology.Case {
 	return topology.Case{
@@ -199,9 +215,12 @@ func Gather(ctx context.Context, around Around, p journal.Product, anew bool) to
 	}
 }
 
-func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) topology.Case {
-	c := Gather(ctx, m.around, p, anew)
-	c.Settled = topology.Duration(max(c.Now.Sub(m.settledAt), 1))
+// look gathers and digests what there is to judge by, with the high-water mark
+// that this mind has.
+func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) *topology.Picture {
+	gathered := Gather(ctx, m.around, p, anew)
+	gathered.Settled = topology.Duration(max(gathered.Now.Sub(m.settledAt), 1))
+	c := gathered.Digest()
 	m.learnHighWater(c)
 	c.Chain.HighWater = c.Chain.HighWater.Union(m.highWater)
 	return c
@@ -209,10 +228,12 @@ func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) topology.
 
 // learnHighWater takes what the master itself shows as committed: it is
 // acknowledged, so no later master may lack it.
-func (m *Mind) learnHighWater(c topology.Case) {
-	facts, _ := c.Digest().Facts(c.Chain.Master())
+func (m *Mind) learnHighWater(c *topology.Picture) {
+	facts, _ := c.Facts(c.Chain.Master())
 	if facts != nil && facts.Open() && facts.Source.On {
-		m.setHighWater(m.highWater.Union(facts.Executed))
+		if !m.highWater.Contains(facts.Executed) {
+			m.setHighWater(m.highWater.Union(facts.Executed))
+		}
 	}
 }
 
@@ -234,7 +255,7 @@ func (m *Mind) HighWater() topology.GTIDSet {
 // fresher; the journal's protects against a new leader that saw nothing.
 const highWaterEvery = 5 * time.Second
 
-func (m *Mind) raiseHighWater(ctx context.Context, c topology.Case) error {
+func (m *Mind) raiseHighWater(ctx context.Context, c *topology.Picture) error {
 	p, ok := m.around.Product(m.product)
 	if !ok || p.Chain.HighWater.Contains(m.highWater) || c.Now.Sub(m.highWaterAt).Abs() < highWaterEvery {
 		return nil
@@ -248,11 +269,13 @@ func (m *Mind) raiseHighWater(ctx context.Context, c topology.Case) error {
 }
 
 // noteUUIDs keeps the servers' UUIDs in the journal, for the published file.
-func (m *Mind) noteUUIDs(ctx context.Context, c topology.Case) error {
-	p := c.Digest()
-	changed := map[string]string{}
+func (m *Mind) noteUUIDs(ctx context.Context, c *topology.Picture) error {
+	var changed map[string]string
 	for _, s := range c.Chain.Servers {
-		if facts, _ := p.Facts(s.Name); facts != nil && facts.UUID != s.UUID {
+		if facts, _ := c.Facts(s.Name); facts != nil && facts.UUID != s.UUID {
+			if changed == nil {
+				changed = map[string]string{}
+			}
 			changed[s.Name] = facts.UUID
 		}
 	}
@@ -268,8 +291,8 @@ func (m *Mind) noteUUIDs(ctx context.Context, c topology.Case) error {
 
 // noteEvents keeps in the journal which scheduled events a person switched off,
 // for the next master. While some are asleep at this one it cannot tell.
-func (m *Mind) noteEvents(ctx context.Context, c topology.Case) error {
-	facts, _ := c.Digest().Facts(c.Chain.Master())
+func (m *Mind) noteEvents(ctx context.Context, c *topology.Picture) error {
+	facts, _ := c.Facts(c.Chain.Master())
 	if facts == nil || !facts.Open() || facts.DisabledEvents == nil || facts.AsleepEvents > 0 || slices.Equal(facts.DisabledEvents, c.Chain.DisabledEvents) {
 		return nil
 	}
@@ -281,7 +304,7 @@ func (m *Mind) noteEvents(ctx context.Context, c topology.Case) error {
 }
 
 // note keeps the status and says so when it changed.
-func (m *Mind) note(c topology.Case, v topology.Verdict, waiting string) {
+func (m *Mind) note(c *topology.Picture, v topology.Verdict, waiting string) {
 	would := ""
 	if may, why := c.Chain.MayAct(c.Now); !may && v.Action != topology.None && v.Action != topology.Alert && v.Action != topology.Wait {
 		would = fmt.Sprintf("would %s, but %s", v.Action, why)

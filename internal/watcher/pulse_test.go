@@ -66,6 +66,8 @@ func (l *lonely) Apply(_ context.Context, command []byte) (any, error) {
 
 func (l *lonely) AwaitTerm(ctx context.Context) (context.Context, error) { return ctx, ctx.Err() }
 
+func (l *lonely) Barrier(context.Context) error { return nil }
+
 func (l *lonely) Voters() int { return 1 }
 
 // slowStore never answers before its time is up.
@@ -116,7 +118,7 @@ func leading(t *testing.T, test func(t *testing.T, w *Watcher, h *hangs)) {
 			Dial: func(topology.Server) Probe {
 				return &stubborn{fakeProbe{contact: topology.Answered}, h}
 			},
-			Open:         func(topology.Server) promote.Server { return nil },
+			Open:         func(topology.Server, func(context.Context) error) promote.Server { return nil },
 			NewPublisher: func(func(context.Context, *publish.Head) error) Publisher { return slowStore{} },
 		})
 		node := &lonely{hangs: h, machine: w.Machine()}

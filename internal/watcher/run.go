@@ -26,7 +26,7 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		// At once, with what is known: a fresh look waits for silent watchers, and a
 		// repair is broken off meanwhile when the master is dead.
 		c.Resting = m.restingAt(c.Now)
-		if course, why := promote.Resume(c, open, ""); course != promote.GoOn {
+		if course, why := promote.Resume(c.Case, open, ""); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
 		}
 	}
@@ -36,7 +36,8 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		}
 		c = m.look(ctx, p, true)
 		c.Resting = m.restingAt(c.Now)
-		if course, why := promote.Resume(c, open, failed); course != promote.GoOn {
+		m.note(c, c.Judge(), failed) // what is true now, not what it was when the plan was made
+		if course, why := promote.Resume(c.Case, open, failed); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
 		}
 	}
@@ -165,6 +166,27 @@ func (m *Mind) restAfter(plan promote.Plan) {
 	}
 }
 
+const (
+	raiseRestAtFirst = 5 * time.Second
+	raiseRestAtMost  = time.Minute
+)
+
+// restRaise has the master keep to fewer acknowledgements for a while after a
+// rescue lowered them, for twice as long each time soon after the last.
+func (m *Mind) restRaise(plan promote.Plan, chain topology.Chain) {
+	lowers := slices.ContainsFunc(plan.Steps, func(s promote.Step) bool { return s.Goal == promote.Acks && s.Need < chain.AcksNeeded() })
+	if plan.Rule != "ackers-lost" || !lowers {
+		return
+	}
+	now, key := m.around.Now(), restKey(topology.Verdict{Rule: topology.MoreAcks, Server: chain.Master()})
+	last := m.resting[key]
+	pause := raiseRestAtFirst
+	if now.Sub(last.until).Abs() < raiseRestAtMost {
+		pause = min(max(2*last.pause, raiseRestAtFirst), raiseRestAtMost)
+	}
+	m.resting[key] = rest{until: now.Add(pause), pause: pause}
+}
+
 // restingAt are the repairs that rest, sorted.
 func (m *Mind) restingAt(now time.Time) []string {
 	var out []string
@@ -181,14 +203,13 @@ func (m *Mind) restingAt(now time.Time) []string {
 // answers, once for this leader and before its first effect there, so that
 // nothing they sent takes effect later (SAFETY: the protocol, 9). A server that
 // does not answer is settled when it does.
-func (m *Mind) settleSessions(ctx context.Context, c topology.Case) error {
+func (m *Mind) settleSessions(ctx context.Context, c *topology.Picture) error {
 	if len(m.settled) == len(c.Chain.Servers) && !slices.ContainsFunc(c.Chain.Servers, func(s topology.Server) bool { return !m.settled[s.Name] }) {
 		return nil
 	}
-	p := c.Digest()
 	var todo []topology.Server
 	for _, s := range c.Chain.Servers {
-		if p.Up(s.Name) && !m.settled[s.Name] {
+		if c.Up(s.Name) && !m.settled[s.Name] {
 			todo = append(todo, s)
 		}
 	}

@@ -24,6 +24,8 @@ type Node interface {
 	Apply(ctx context.Context, command []byte) (any, error)
 	// AwaitTerm waits until this node leads; the context ends with that leadership.
 	AwaitTerm(ctx context.Context) (context.Context, error)
+	// Barrier returns nil once a majority has confirmed, after the call, that this node leads.
+	Barrier(ctx context.Context) error
 	// Voters is the number of watchers that vote.
 	Voters() int
 }
@@ -40,9 +42,10 @@ type Publisher interface {
 type Config struct {
 	ID     string
 	Logger hclog.Logger
-	// Dial connects a prober to a server, Open a worker.
+	// Dial connects a prober to a server.
 	Dial func(topology.Server) Probe
-	Open func(topology.Server) promote.Server
+	// Open connects a worker. It asks admit for each session before it uses it.
+	Open func(s topology.Server, admit func(context.Context) error) promote.Server
 	// Peers asks the other watchers for their views.
 	Peers Peers
 	// NewPublisher makes the publisher; announce commits and serves a document.
