@@ -98,6 +98,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/api"},
 	"github.com/spf13/cobra":              {"cmd/failoverd"},
 	"github.com/johannesboyne/gofakes3":   {"testenv", "internal/s3"},
+	"filippo.io/age":                      {"internal/snapshot"},
 	"github.com/stretchr/testify":         {"internal/object/objecttest", "internal/promote/servertest", "internal/api/apitest"},
 	"testing":                             {"internal/object/objecttest", "internal/promote/servertest", "internal/api/apitest"},
 }

@@ -23,17 +23,21 @@ type Options struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	SessionToken    string
-	// Timeout bounds one call, all its attempts included. Default 10 s.
+	// Timeout bounds one call, all its attempts included. Default 10 s. A call that
+	// carries much data has two seconds more for each MiB of it.
 	Timeout time.Duration
 	// Attempts bounds how often one call asks. Default 3.
 	Attempts int
+	// Persist is for how long a part of an upload is sent again while the store gives
+	// no usable answer, since much work may hang on it. Default 2 min; negative: not at all.
+	Persist time.Duration
 	// HTTPClient replaces the SDK's, for a private CA or a test.
 	HTTPClient *http.Client
 }
 
 // String hides the credentials from any log.
 func (o Options) String() string {
-	return fmt.Sprintf("{Timeout:%s Attempts:%d}", o.Timeout, o.Attempts)
+	return fmt.Sprintf("{Timeout:%s Attempts:%d Persist:%s}", o.Timeout, o.Attempts, o.Persist)
 }
 
 // GoString hides the credentials from %#v too.
@@ -42,6 +46,7 @@ func (o Options) GoString() string { return o.String() }
 const (
 	defaultTimeout  = 10 * time.Second
 	defaultAttempts = 3
+	defaultPersist  = 2 * time.Minute
 )
 
 // Open returns the store that rawURL names:
@@ -62,6 +67,9 @@ func Open(ctx context.Context, rawURL string, options Options) (object.Store, er
 	}
 	if options.Attempts <= 0 {
 		options.Attempts = defaultAttempts
+	}
+	if options.Persist == 0 {
+		options.Persist = defaultPersist
 	}
 	if location.dir != "" {
 		return openDir(location.dir, options.Timeout)

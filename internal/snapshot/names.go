@@ -16,6 +16,7 @@ import (
 //	binlog/EPOCH/…          segments of the binary log
 //	cuts/EPOCH.json         where the history of an epoch ends
 //	drills/ID.json          reports of drills
+//	leases/KIND/…           who uses what, so that a sweep leaves it alone
 
 // Prefix is that of all objects of a product.
 func Prefix(product string) string { return "copies/" + product + "/" }
