@@ -9,31 +9,51 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Memory is a Store in memory. ETags are content hashes, so a run replays
 // exactly. Give it faults with Inject.
 type Memory struct {
 	mu      sync.Mutex
-	objects map[string][]byte
+	objects map[string]held
+	uploads map[string]*memoryUpload
 	inject  func(context.Context, Call) Fault
+	now     func() time.Time
+	begun   int // uploads, ever
 	writes  int
 }
 
+type held struct {
+	body     []byte
+	modified time.Time
+}
+
 // NewMemory returns an empty store without faults.
-func NewMemory() *Memory { return &Memory{objects: map[string][]byte{}} }
+func NewMemory() *Memory {
+	return &Memory{objects: map[string]held{}, uploads: map[string]*memoryUpload{}, now: time.Now}
+}
+
+// SetClock makes the store tell the time by now.
+func (m *Memory) SetClock(now func() time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now = now
+}
 
 // Call is one call to a store, as an injected fault sees it.
 type Call struct {
-	Method string // "get", "put", "list" or "delete"
-	Key    string // the prefix for "list"
+	// Method is "get", "put", "list" or "delete"; of uploads "upload", "write",
+	// "commit", "abort", "unfinished" or "discard".
+	Method string
+	Key    string // the prefix for "list" and "unfinished"
 }
 
 // Fault is what goes wrong in a call. The zero Fault is none.
 type Fault struct {
 	// Err is what the caller gets.
 	Err error
-	// Took makes a put or a delete take before Err is returned: a lost reply.
+	// Took makes a put, a delete or a commit take before Err is returned: a lost reply.
 	Took bool
 }
 
@@ -65,11 +85,11 @@ func (m *Memory) Get(ctx context.Context, key string) (Object, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	body, exists := m.objects[key]
+	o, exists := m.objects[key]
 	if !exists {
 		return Object{}, fmt.Errorf("get %s: %w", key, ErrNotFound)
 	}
-	return Object{Body: bytes.Clone(body), ETag: ETagOf(body)}, nil
+	return Object{Body: bytes.Clone(o.body), ETag: ETagOf(o.body)}, nil
 }
 
 // GetIfChanged implements Store.
@@ -86,14 +106,20 @@ func (m *Memory) GetRange(ctx context.Context, key string, offset, size int64) (
 	if err := CheckRange(offset, size); err != nil {
 		return nil, err
 	}
-	o, err := m.Get(ctx, key)
-	if err != nil {
+	if _, err := m.enter(ctx, "get", key); err != nil {
 		return nil, err
 	}
-	if offset >= int64(len(o.Body)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	body := m.objects[key].body
+	end := int64(len(body))
+	if offset >= end {
 		return nil, fmt.Errorf("get %s: %w", key, ErrNotFound)
 	}
-	return o.Body[offset:min(offset+size, int64(len(o.Body)))], nil
+	if size < end-offset {
+		end = offset + size
+	}
+	return bytes.Clone(body[offset:end]), nil
 }
 
 // Put implements Store.
@@ -104,19 +130,24 @@ func (m *Memory) Put(ctx context.Context, key string, body []byte, cond Conditio
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	current, exists := m.objects[key]
-	if !cond.Holds(exists, ETagOf(current)) {
-		if err == nil {
-			err = fmt.Errorf("put %s (%s): %w", key, cond, ErrConflict)
-		}
-		return "", err
+	if !m.put(key, bytes.Clone(body), cond) && err == nil {
+		err = fmt.Errorf("put %s (%s): %w", key, cond, ErrConflict)
 	}
-	m.objects[key] = bytes.Clone(body)
-	m.writes++
 	if err != nil {
 		return "", err
 	}
 	return ETagOf(body), nil
+}
+
+// put keeps the body itself, if cond holds. The lock is held.
+func (m *Memory) put(key string, body []byte, cond Condition) (took bool) {
+	current, exists := m.objects[key]
+	if !cond.Holds(exists, ETagOf(current.body)) {
+		return false
+	}
+	m.objects[key] = held{body: body, modified: m.now()}
+	m.writes++
+	return true
 }
 
 // List implements Store.
@@ -127,9 +158,9 @@ func (m *Memory) List(ctx context.Context, prefix string) ([]Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var entries []Entry
-	for key, body := range m.objects {
+	for key, o := range m.objects {
 		if strings.HasPrefix(key, prefix) {
-			entries = append(entries, Entry{Key: key, Size: int64(len(body)), ETag: ETagOf(body)})
+			entries = append(entries, Entry{Key: key, Size: int64(len(o.body)), Modified: o.modified})
 		}
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })

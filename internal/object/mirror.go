@@ -69,6 +69,29 @@ func (m *Mirror) Put(ctx context.Context, key string, body []byte, cond Conditio
 	return etag, err
 }
 
+// Upload begins an upload to the primary; its Commit marks the key as Put does.
+func (m *Mirror) Upload(ctx context.Context, key string) (Upload, error) {
+	upload, err := m.Store.Upload(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return mirrorUpload{Upload: upload, mirror: m, key: key}, nil
+}
+
+type mirrorUpload struct {
+	Upload
+	mirror *Mirror
+	key    string
+}
+
+func (u mirrorUpload) Commit(ctx context.Context, cond Condition) error {
+	err := u.Upload.Commit(ctx, cond)
+	if err == nil || !errors.Is(err, ErrConflict) {
+		u.mirror.Mark(u.key)
+	}
+	return err
+}
+
 // Delete deletes from the primary and marks the key for the mirrors.
 func (m *Mirror) Delete(ctx context.Context, key string) error {
 	err := m.Store.Delete(ctx, key)

@@ -1,5 +1,5 @@
-// Package object says what failoverd asks of an object store: small whole
-// objects, conditional writes and listing. Adapters (S3, a directory) live in
+// Package object says what failoverd asks of an object store: whole objects,
+// conditional writes and listing. Adapters (S3, a directory) live in
 // internal/s3; Memory is the twin that tests and the simulator use. All of them
 // pass the suite in objecttest.
 package object
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // The errors a caller branches on. Any other error means that the store said
@@ -38,7 +39,9 @@ type Object struct {
 type Entry struct {
 	Key  string
 	Size int64 // bytes
-	ETag string
+	// Modified is when the object was written, by the store's own clock. Compare it
+	// with the times of other entries of the same store only.
+	Modified time.Time
 }
 
 // Store keeps whole objects under slash-separated keys (see CheckKey). A read
@@ -56,11 +59,20 @@ type Store interface {
 	// Put writes the object as a whole if cond holds, and returns its ETag.
 	// ErrConflict when cond does not hold.
 	Put(ctx context.Context, key string, body []byte, cond Condition) (etag string, err error)
+	// Upload begins an object that is written in pieces. Nothing need reach the
+	// store before its Commit, and nothing is seen there.
+	Upload(ctx context.Context, key string) (Upload, error)
 	// List returns the entries whose keys start with prefix (any string, not
 	// only whole path segments), sorted by key. No entries is not an error.
 	List(ctx context.Context, prefix string) ([]Entry, error)
 	// Delete removes an object. Deleting what is not there is not an error.
 	Delete(ctx context.Context, key string) error
+	// Unfinished returns the uploads to keys that start with prefix which were
+	// neither committed nor aborted, whoever began them, sorted by key.
+	Unfinished(ctx context.Context, prefix string) ([]Unfinished, error)
+	// Discard ends an unfinished upload: what it wrote is removed, and it cannot be
+	// committed. Discarding what is not there is not an error.
+	Discard(ctx context.Context, u Unfinished) error
 }
 
 // Condition is what must hold for a Put to take.

@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/failoverd/failoverd/internal/object"
@@ -24,10 +26,13 @@ import (
 
 // bucket is an object.Store over an S3 bucket.
 type bucket struct {
-	client  *s3.Client
-	name    string
-	prefix  string
-	timeout time.Duration
+	client   *s3.Client
+	name     string
+	prefix   string
+	timeout  time.Duration
+	attempts int
+	persist  time.Duration
+	lock     Lock
 }
 
 // maxBackoff keeps the SDK's waits between attempts within our deadlines; its
@@ -74,7 +79,7 @@ func openBucket(ctx context.Context, l location, options Options) (*bucket, erro
 			o.Region = "us-east-1" // signing needs one; compatible stores ignore it
 		}
 	})
-	return &bucket{client: client, name: l.bucket, prefix: l.prefix, timeout: options.Timeout}, nil
+	return &bucket{client: client, name: l.bucket, prefix: l.prefix, timeout: options.Timeout, attempts: options.Attempts, persist: options.Persist, lock: options.Lock}, nil
 }
 
 // Get implements object.Store.
@@ -94,20 +99,7 @@ func (b *bucket) get(ctx context.Context, key string, ifNoneMatch *string) (obje
 	if err := object.CheckKey(key); err != nil {
 		return object.Object{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{
-		Bucket: &b.name, Key: aws.String(b.prefix + key), IfNoneMatch: ifNoneMatch,
-	})
-	if err != nil {
-		return object.Object{}, b.failed(ctx, "get "+key, err)
-	}
-	defer out.Body.Close()
-	body, err := io.ReadAll(out.Body)
-	if err != nil {
-		return object.Object{}, b.failed(ctx, "get "+key, err)
-	}
-	return object.Object{Body: body, ETag: aws.ToString(out.ETag)}, nil
+	return b.read(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key), IfNoneMatch: ifNoneMatch}, "get "+key)
 }
 
 // GetRange implements object.Store.
@@ -115,21 +107,53 @@ func (b *bucket) GetRange(ctx context.Context, key string, offset, size int64) (
 	if err := errors.Join(object.CheckKey(key), object.CheckRange(offset, size)); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	what := "get " + key
-	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{
+	o, err := b.read(ctx, &s3.GetObjectInput{
 		Bucket: &b.name, Key: aws.String(b.prefix + key), Range: aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset+size-1)),
-	})
+	}, "get "+key)
+	return o.Body, err
+}
+
+// read asks again when the connection breaks in the midst of the body, which the
+// SDK leaves to its caller.
+func (b *bucket) read(ctx context.Context, in *s3.GetObjectInput, what string) (o object.Object, err error) {
+	for try := 1; ; try++ {
+		var broke bool
+		if o, broke, err = b.readOnce(ctx, in, what); !broke || try >= b.attempts {
+			return o, err
+		}
+	}
+}
+
+// readOnce says whether the body broke off before its end. The size of an object is
+// known, and its time is given, only when its header is there.
+func (b *bucket) readOnce(ctx context.Context, in *s3.GetObjectInput, what string) (o object.Object, broke bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(b.timeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
+	out, err := b.client.GetObject(ctx, in)
 	if err != nil {
-		return nil, b.failed(ctx, what, err)
+		return object.Object{}, false, b.failed(ctx, what, err)
 	}
 	defer out.Body.Close()
-	body, err := io.ReadAll(out.Body)
-	if err != nil {
-		return nil, b.failed(ctx, what, err)
+	size := aws.ToInt64(out.ContentLength)
+	timer.Reset(b.patience(size))
+	body := bytes.NewBuffer(make([]byte, 0, max(min(size, maxGuess), 0)+bytes.MinRead))
+	if _, err := body.ReadFrom(out.Body); err != nil {
+		return object.Object{}, ctx.Err() == nil, b.failed(ctx, what, err)
 	}
-	return body, nil
+	return object.Object{Body: body.Bytes(), ETag: aws.ToString(out.ETag)}, false, nil
+}
+
+// maxGuess bounds what is allocated because a header says that so much will come.
+const maxGuess = 64 << 20
+
+// floorRate is the slowest transfer that is not given up, bytes per second.
+const floorRate = 512 << 10
+
+// patience is how long a call that carries size bytes may take.
+func (b *bucket) patience(size int64) time.Duration {
+	return b.timeout + time.Duration(max(size, 0))*time.Second/floorRate
 }
 
 // Put implements object.Store.
@@ -142,26 +166,38 @@ func (b *bucket) Put(ctx context.Context, key string, body []byte, cond object.C
 		Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
 		ContentType: contentType(key),
 	}
-	etag, asked := cond.Match()
-	switch {
-	case asked && etag == "":
-		return "", fmt.Errorf("put %s (%s): %w", key, cond, object.ErrConflict)
-	case asked:
-		in.IfMatch = &etag
-	case cond.Absent():
-		in.IfNoneMatch = aws.String("*")
+	if err := condition(cond, &in.IfMatch, &in.IfNoneMatch); err != nil {
+		return "", fmt.Errorf("put %s: %w", key, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	if mode, until := b.lock.until(key, time.Now()); mode != "" { // for which S3 wants a checksum
+		in.ObjectLockMode, in.ObjectLockRetainUntilDate = types.ObjectLockMode(mode), &until
+		in.ChecksumSHA256 = checksum(sha256.Sum256(body))
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.patience(int64(len(body))))
 	defer cancel()
 	out, err := b.client.PutObject(ctx, in)
 	if err != nil {
 		err = b.failed(ctx, "put "+key, err)
-		if asked && errors.Is(err, object.ErrNotFound) {
+		if in.IfMatch != nil && errors.Is(err, object.ErrNotFound) {
 			err = fmt.Errorf("put %s (%s): no such object: %w", key, cond, object.ErrConflict)
 		}
 		return "", err
 	}
 	return aws.ToString(out.ETag), nil
+}
+
+// condition puts cond into the headers of a request. An empty ETag matches nothing.
+func condition(cond object.Condition, ifMatch, ifNoneMatch **string) error {
+	etag, asked := cond.Match()
+	switch {
+	case asked && etag == "":
+		return fmt.Errorf("%s: %w", cond, object.ErrConflict)
+	case asked:
+		*ifMatch = &etag
+	case cond.Absent():
+		*ifNoneMatch = aws.String("*")
+	}
+	return nil
 }
 
 // List implements object.Store.
@@ -178,7 +214,7 @@ func (b *bucket) List(ctx context.Context, prefix string) ([]object.Entry, error
 		for _, o := range page.Contents {
 			entries = append(entries, object.Entry{
 				Key:  strings.TrimPrefix(aws.ToString(o.Key), b.prefix),
-				Size: aws.ToInt64(o.Size), ETag: aws.ToString(o.ETag),
+				Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
 			})
 		}
 	}
@@ -221,7 +257,8 @@ func (b *bucket) failed(ctx context.Context, what string, err error) error {
 		code = api.ErrorCode()
 	}
 	switch {
-	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
+	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) &&
+		!errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", what, context.Canceled)
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
 		return fmt.Errorf("%s: no answer in time: %w", what, errors.Join(object.ErrUnavailable, context.DeadlineExceeded))
@@ -229,6 +266,8 @@ func (b *bucket) failed(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w", what, object.ErrNotModified)
 	case code == "NoSuchBucket":
 		return fmt.Errorf("%s: bucket %s does not exist", what, b.name)
+	case code == "NoSuchUpload" || code == "InvalidPart":
+		return fmt.Errorf("%s: the upload, or a part of it, is not there any more: %w", what, object.ErrConflict)
 	case code == "NoSuchKey" || code == "NotFound" || status == http.StatusNotFound || status == http.StatusRequestedRangeNotSatisfiable:
 		return fmt.Errorf("%s: %w", what, object.ErrNotFound)
 	case status == http.StatusPreconditionFailed, code == "ConditionalRequestConflict":

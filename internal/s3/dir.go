@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/failoverd/failoverd/internal/object"
 )
 
@@ -85,31 +83,16 @@ func (d *dir) GetRange(ctx context.Context, key string, offset, size int64) ([]b
 
 // Put implements object.Store.
 func (d *dir) Put(ctx context.Context, key string, body []byte, cond object.Condition) (string, error) {
-	if err := object.CheckKey(key); err != nil {
-		return "", err
-	}
-	unlock, err := d.lock(ctx)
+	u, err := d.upload(ctx, key)
 	if err != nil {
 		return "", fmt.Errorf("put %s: %w", key, err)
 	}
-	defer unlock()
-	current, err := d.Get(ctx, key)
-	if err != nil && !errors.Is(err, object.ErrNotFound) {
+	defer u.remove()
+	if _, err := u.file.Write(body); err != nil {
 		return "", fmt.Errorf("put %s: %w", key, err)
 	}
-	if !cond.Holds(err == nil, current.ETag) {
-		return "", fmt.Errorf("put %s (%s): %w", key, cond, object.ErrConflict)
-	}
-	path := d.path(key)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", fmt.Errorf("put %s: %w", key, err)
-	}
-	// The temporary file's name starts with a dot, so no listing shows it.
-	if err := renameio.WriteFile(path, body, 0o644, renameio.WithTempDir(filepath.Dir(path))); err != nil {
-		return "", fmt.Errorf("put %s: %w", key, err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return "", fmt.Errorf("put %s: %w", key, err)
+	if err := u.commit(ctx, cond); err != nil {
+		return "", fmt.Errorf("put %s (%s): %w", key, cond, err)
 	}
 	return object.ETagOf(body), nil
 }
@@ -117,7 +100,27 @@ func (d *dir) Put(ctx context.Context, key string, body []byte, cond object.Cond
 // List implements object.Store.
 func (d *dir) List(ctx context.Context, prefix string) ([]object.Entry, error) {
 	var entries []object.Entry
-	err := filepath.WalkDir(d.root, func(path string, file fs.DirEntry, err error) error {
+	err := d.walk(ctx, prefix, func(key string, file fs.DirEntry) error {
+		if strings.HasPrefix(file.Name(), ".") {
+			return nil
+		}
+		info, err := file.Info()
+		if err == nil {
+			entries = append(entries, object.Entry{Key: key, Size: info.Size(), Modified: info.ModTime()})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	slices.SortFunc(entries, func(a, b object.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return entries, nil
+}
+
+// walk visits every file whose path, taken for a key, starts with prefix; of files
+// whose name starts with a dot, the path without it.
+func (d *dir) walk(ctx context.Context, prefix string, visit func(key string, file fs.DirEntry) error) error {
+	return filepath.WalkDir(d.root, func(path string, file fs.DirEntry, err error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -130,13 +133,11 @@ func (d *dir) List(ctx context.Context, prefix string) ([]object.Entry, error) {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(file.Name(), ".") {
-			if file.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+		hidden := strings.HasPrefix(file.Name(), ".")
+		if hidden && file.IsDir() {
+			return fs.SkipDir
 		}
-		relative, err := filepath.Rel(d.root, path)
+		relative, err := filepath.Rel(d.root, filepath.Join(filepath.Dir(path), strings.TrimPrefix(file.Name(), ".")))
 		if err != nil {
 			return err
 		}
@@ -150,24 +151,15 @@ func (d *dir) List(ctx context.Context, prefix string) ([]object.Entry, error) {
 		if !strings.HasPrefix(key, prefix) {
 			return nil
 		}
-		o, err := d.Get(ctx, key)
-		if errors.Is(err, object.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
+		if err := visit(key, file); !notThere(err) {
 			return err
 		}
-		entries = append(entries, object.Entry{Key: key, Size: int64(len(o.Body)), ETag: o.ETag})
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", prefix, err)
-	}
-	slices.SortFunc(entries, func(a, b object.Entry) int { return strings.Compare(a.Key, b.Key) })
-	return entries, nil
 }
 
-// Delete implements object.Store.
+// Delete implements object.Store. Directories that it leaves empty go too: there
+// would be one for each snapshot that ever was.
 func (d *dir) Delete(ctx context.Context, key string) error {
 	if err := object.CheckKey(key); err != nil {
 		return err
@@ -177,8 +169,14 @@ func (d *dir) Delete(ctx context.Context, key string) error {
 		return fmt.Errorf("delete %s: %w", key, err)
 	}
 	defer unlock()
-	if err := os.Remove(d.path(key)); err != nil && !notThere(err) {
+	path := d.path(key)
+	if err := os.Remove(path); err != nil && !notThere(err) {
 		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	for path = filepath.Dir(path); path != filepath.Clean(d.root); path = filepath.Dir(path) {
+		if os.Remove(path) != nil {
+			break // it holds something else
+		}
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func openDir(t *testing.T, path string) object.Store {
 }
 
 func TestBucketConforms(t *testing.T) {
-	objecttest.Conform(t, func(t *testing.T) object.Store { return serve(t, keys, nil) })
+	objecttest.Conform(t, func(t *testing.T) object.Store { return serve(t, keys, nil) }, objecttest.LargeIfAbsent)
 }
 
 func TestDirConforms(t *testing.T) {
@@ -250,3 +250,80 @@ func TestOptionsHideCredentials(t *testing.T) {
 }
 
 func isConflict(err error) bool { return errors.Is(err, object.ErrConflict) }
+
+// A snapshot of hours is not lost because the store was away for a minute.
+func TestAnUploadOutlivesAStoreThatIsAway(t *testing.T) {
+	options := keys
+	options.Attempts = 1
+	var asked, parts, completed atomic.Int32
+	store := serve(t, options, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			fails := false
+			switch {
+			case r.Method == http.MethodPut && r.URL.Query().Get("partNumber") == "2":
+				fails = parts.Add(1) == 1
+			case r.Method == http.MethodPost && r.URL.Query().Has("uploadId"):
+				fails = completed.Add(1) == 1
+			}
+			if fails {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	body := make([]byte, 20<<20)
+	u, err := store.Upload(t.Context(), "key")
+	require.NoError(t, err)
+	require.NoError(t, u.Write(t.Context(), body))
+	require.NoError(t, u.Commit(t.Context(), object.IfAbsent))
+	o, err := store.Get(t.Context(), "key")
+	require.NoError(t, err)
+	assert.Len(t, o.Body, len(body))
+	assert.EqualValues(t, 2, parts.Load())
+	assert.EqualValues(t, 2, completed.Load())
+}
+
+func TestAnUploadThatLostAPartIsNotCommitted(t *testing.T) {
+	options := keys
+	options.Attempts, options.Persist = 1, -1
+	store := serve(t, options, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("partNumber") == "1" {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	u, err := store.Upload(t.Context(), "key")
+	require.NoError(t, err)
+	err = u.Write(t.Context(), make([]byte, 20<<20))
+	require.ErrorIs(t, errors.Join(err, u.Commit(t.Context(), object.IfAbsent)), object.ErrUnavailable)
+	require.ErrorIs(t, u.Commit(t.Context(), object.IfAbsent), object.ErrUnavailable, "once more")
+	require.NoError(t, u.Abort(t.Context()))
+	_, err = store.Get(t.Context(), "key")
+	require.ErrorIs(t, err, object.ErrNotFound)
+}
+
+// The connection breaks in the midst of a body, which the SDK leaves to its caller.
+func TestABodyThatBreaksOffIsReadAgain(t *testing.T) {
+	var asked atomic.Int32
+	store := serve(t, keys, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet && asked.Add(1) == 1 {
+				w.Header().Set("Content-Length", "1000")
+				_, _ = w.Write(make([]byte, 500))
+				panic(http.ErrAbortHandler) // net/http's way to cut the connection
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	_, err := store.Put(t.Context(), "key", []byte("0123456789"), object.Always)
+	require.NoError(t, err)
+	body, err := store.GetRange(t.Context(), "key", 2, 3)
+	require.NoError(t, err)
+	assert.Equal(t, "234", string(body))
+	assert.EqualValues(t, 2, asked.Load())
+}
