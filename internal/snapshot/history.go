@@ -230,3 +230,9 @@ func SnapshotFor(manifests []Manifest, toTime time.Time, toGTIDs topology.GTIDSe
 	}
 	return *best, nil
 }
+
+// Player brings a history into a restored server.
+type Player interface {
+	// Play returns when the server, which holds from, has executed all of the history, or cannot.
+	Play(ctx context.Context, from topology.GTIDSet, h *History) error
+}

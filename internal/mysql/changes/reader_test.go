@@ -156,7 +156,7 @@ func TestRowsOfTheLogAreThoseThatTheServerSends(t *testing.T) {
 }
 
 func compareRows(t *testing.T, setting string) {
-	s := server(t, "a")
+	s := mysqld(t, "a")
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -250,7 +250,7 @@ func sinceDoing(t *testing.T, s *testenv.Server, statements ...string) snapshot.
 }
 
 func TestWhatTheLogCannotTellIsReadWhole(t *testing.T) {
-	s := server(t, "a")
+	s := mysqld(t, "a")
 	exec(t, s, "CREATE TABLE work.keyed (id INT PRIMARY KEY, v INT, j JSON)", "CREATE TABLE work.loose (v INT)", "CREATE TABLE work.other (id INT PRIMARY KEY)",
 		"INSERT INTO work.keyed VALUES (1, 1, '{}'), (2, 2, '{}'), (3, 3, '{}')", "INSERT INTO work.loose VALUES (1), (2)", "INSERT INTO work.other VALUES (1)")
 	keyedID, loose, other := snapshot.TableID{Database: "work", Name: "keyed"}, snapshot.TableID{Database: "work", Name: "loose"}, snapshot.TableID{Database: "work", Name: "other"}

@@ -45,8 +45,8 @@ func TestMain(m *testing.M) {
 // account is the one that the readers of these tests log in with.
 var account = mysql.Account{User: "copier", Password: "copier-secret"}
 
-// server returns a or b: alone, open for writes, without rows of other tests.
-func server(t *testing.T, name string) *testenv.Server {
+// mysqld returns a or b: alone, open for writes, without rows of other tests.
+func mysqld(t *testing.T, name string) *testenv.Server {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs real MySQL servers")
