@@ -15,7 +15,6 @@ import (
 	"github.com/failoverd/failoverd/internal/config"
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/mysql/dump"
-	"github.com/failoverd/failoverd/internal/object"
 	"github.com/failoverd/failoverd/internal/pki"
 	"github.com/failoverd/failoverd/internal/s3"
 	"github.com/failoverd/failoverd/internal/snapshot"
@@ -26,14 +25,8 @@ type dumpParts struct {
 	cfg    config.Dump
 	log    hclog.Logger
 	server mysql.Config // the one that is copied
-	stores []namedStore
+	stores []snapshot.Place
 	client *api.Client // nil without watchers
-}
-
-// namedStore is a place for copies.
-type namedStore struct {
-	object.Store
-	name string
 }
 
 // storeTimeout bounds one call to a store of copies; larger objects have longer.
@@ -75,8 +68,8 @@ func prepareDump(ctx context.Context, cfg config.Dump, logTo io.Writer) (*dumpPa
 	return p, nil
 }
 
-func openDumpStores(ctx context.Context, stores []config.DumpStore) ([]namedStore, error) {
-	var out []namedStore
+func openDumpStores(ctx context.Context, stores []config.DumpStore) ([]snapshot.Place, error) {
+	var out []snapshot.Place
 	for _, s := range stores {
 		options := s3.Options{Timeout: storeTimeout}
 		for _, secret := range []struct {
@@ -93,7 +86,7 @@ func openDumpStores(ctx context.Context, stores []config.DumpStore) ([]namedStor
 		if err != nil {
 			return nil, fmt.Errorf("store %s: %w", s.Name, err)
 		}
-		out = append(out, namedStore{store, s.Name})
+		out = append(out, snapshot.Place{Name: s.Name, Store: store})
 	}
 	return out, nil
 }
@@ -112,21 +105,14 @@ func (p *dumpParts) check(ctx context.Context) []string {
 	for _, s := range p.stores {
 		test, cancel := context.WithTimeout(ctx, storeTimeout)
 		if err := s3.SelfTest(test, s.Store, "selftest/dump-"+p.cfg.Server.Name); err != nil {
-			wrong = append(wrong, fmt.Sprintf("store %s: %v", s.name, err))
+			wrong = append(wrong, fmt.Sprintf("store %s: %v", s.Name, err))
 		}
 		cancel()
 	}
 	return wrong
 }
 
-// leader is snapshot.Leader over the watchers' API; nil without watchers.
-func (p *dumpParts) leader() snapshot.Leader {
-	if p.client == nil {
-		return nil
-	}
-	return dumpLeader{p.client, p.cfg.Product}
-}
-
+// dumpLeader is snapshot.Leader over the watchers' API.
 type dumpLeader struct {
 	client  *api.Client
 	product string

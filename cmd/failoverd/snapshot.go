@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/failoverd/failoverd/internal/api"
+	"github.com/failoverd/failoverd/internal/snapshot"
 )
 
 func (c *cli) snapshotCommand() *cobra.Command {
@@ -17,7 +18,7 @@ func (c *cli) snapshotCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.snapshotNowCommand())
+	cmd.AddCommand(c.snapshotNowCommand(), c.snapshotLsCommand(), c.snapshotShowCommand(), c.snapshotVerifyCommand(), c.snapshotPruneCommand())
 	return cmd
 }
 
@@ -122,9 +123,13 @@ func (c *cli) snapshotDone(copies api.Copies, output format) error {
 		fmt.Fprintln(c.out, "done")
 		return nil
 	}
-	n := copies.Newest
-	fmt.Fprintf(c.out, "%s: %s rows, %s, %s stored, in %s; the applier stood still for %s\n", c.paint(good, n.ID), groupText(n.Rows), sizeText(n.Bytes), sizeText(n.StoredBytes), took(n.TookMs), took(n.StallMs))
+	c.printTaken(*copies.Newest)
 	return nil
+}
+
+// printTaken says what a snapshot that was just taken is.
+func (c *cli) printTaken(n snapshot.Copy) {
+	fmt.Fprintf(c.out, "%s: %s rows, %s, %s stored, in %s; the applier stood still for %s\n", c.paint(good, n.ID), groupText(n.Rows), sizeText(n.Bytes), sizeText(n.StoredBytes), took(n.TookMs), took(n.StallMs))
 }
 
 // groupText is a number with its thousands apart.
