@@ -255,6 +255,7 @@ func (d *reading) buffer(ctx context.Context) ([]byte, error) {
 
 // seal hashes, compresses and stores chunks.
 func (d *reading) seal(ctx context.Context, packer *Packer, in <-chan filled) error {
+	defer packer.Close()
 	for f := range in {
 		var stored int64
 		if f.chunk.Rows > 0 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -123,10 +122,8 @@ func request(t *testing.T, source Source, store object.Store) TakeRequest {
 
 func catalogOf(t *testing.T, r TakeRequest, m Manifest) Catalog {
 	t.Helper()
-	plain, err := Read(t.Context(), r.Store, r.Box, m.Catalog)
+	c, err := LoadCatalog(t.Context(), r.Store, r.Box, m)
 	require.NoError(t, err)
-	var c Catalog
-	require.NoError(t, json.Unmarshal(plain, &c))
 	return c
 }
 
@@ -145,11 +142,11 @@ func TestTake(t *testing.T) {
 	assert.EqualValues(t, 90_003, m.Totals.Rows)
 	assert.Equal(t, m.Totals.Bytes, m.Totals.ReadBytes)
 
-	written, err := store.Get(t.Context(), ManifestKey("shop", m.ID))
+	read, err := Load(t.Context(), store, r.Box, "shop", m.ID)
 	require.NoError(t, err)
-	var read Manifest
-	require.NoError(t, json.Unmarshal(written.Body, &read))
 	assert.Equal(t, m, read)
+	_, err = Verify(t.Context(), store, r.Box, m, true)
+	require.NoError(t, err)
 	assert.Zero(t, m.Diverged)
 
 	schema, err := source.Schema(t.Context())
@@ -226,7 +223,7 @@ func TestTakeLeavesNoManifestBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := object.NewMemory()
 			store.Inject(func(_ context.Context, c object.Call) object.Fault {
-				if plan.fault == nil || c.Method != "put" {
+				if plan.fault == nil || c.Method != "commit" {
 					return object.Fault{}
 				}
 				return plan.fault(c)
@@ -254,7 +251,7 @@ func faultAt(c object.Call, part string, err error) object.Fault {
 func TestTheManifestsLostAnswer(t *testing.T) {
 	store := object.NewMemory()
 	store.Inject(func(_ context.Context, c object.Call) object.Fault {
-		if c.Method == "put" && strings.Contains(c.Key, "/snapshots/") {
+		if c.Method == "commit" && strings.Contains(c.Key, "/snapshots/") {
 			return object.Fault{Err: object.ErrUnavailable, Took: true}
 		}
 		return object.Fault{}
@@ -292,7 +289,10 @@ func TestTakesMemoryIsBounded(t *testing.T) {
 // nowhere is a store that keeps nothing.
 type nowhere struct{ object.Store }
 
-func (nowhere) Put(context.Context, string, []byte, object.Condition) (string, error) { return "", nil }
+func (nowhere) Upload(context.Context, string) (object.Upload, error) { return nowhere{}, nil }
+func (nowhere) Write(context.Context, []byte) error                   { return nil }
+func (nowhere) Commit(context.Context, object.Condition) error        { return nil }
+func (nowhere) Abort(context.Context) error                           { return nil }
 
 func TestTakeNamesWhatTheChainLacks(t *testing.T) {
 	r := request(t, &fakeSource{rows: 5, size: 10}, object.NewMemory())

@@ -29,7 +29,10 @@ func take(t *testing.T, source snapshot.Source) snapshot.Manifest {
 	t.Helper()
 	box, err := snapshot.NewBox()
 	require.NoError(t, err)
-	m, err := snapshot.Take(t.Context(), snapshot.TakeRequest{Source: source, Store: object.NewMemory(), Box: box, Product: "shop", Epoch: 3, Server: "slave"})
+	store := object.NewMemory()
+	m, err := snapshot.Take(t.Context(), snapshot.TakeRequest{Source: source, Store: store, Box: box, Product: "shop", Epoch: 3, Server: "slave"})
+	require.NoError(t, err)
+	_, err = snapshot.Verify(t.Context(), store, box, m, true)
 	require.NoError(t, err)
 	return m
 }
