@@ -6,26 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/failoverd/failoverd/internal/object"
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
-// Cut is where the history of earlier epochs ends: what the server that was made
-// master had executed when it was opened. What an earlier epoch holds beyond that is
-// diverged: no server of the chain has it, or it is errant there.
-type Cut struct {
-	// Epoch is the one that began.
-	Epoch uint64 `json:"epoch"`
-	// Server and UUID are the new master's.
-	Server string `json:"server"`
-	UUID   string `json:"uuid"`
-	// GTIDs are what it had executed.
-	GTIDs topology.GTIDSet `json:"gtids"`
-	// At is when, by the watchers' clock.
-	At time.Time `json:"at"`
-}
+// Cut is where the history of earlier epochs ends.
+type Cut = topology.Cut
 
 // CutPrefix is that of all cuts of a product.
 func CutPrefix(product string) string { return Prefix(product) + "cuts/" }
