@@ -121,7 +121,7 @@ func (c *Crew) cutsFor(ctx context.Context, p Place) ([]Cut, error) {
 func (c *Crew) Cut(cuts []Cut) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cuts = cuts
+	c.cuts = append(c.cuts, cuts...)
 }
 
 // Tend implements Work.
