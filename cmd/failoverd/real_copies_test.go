@@ -3,9 +3,11 @@ package main
 import (
 	"database/sql"
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -87,12 +89,120 @@ func ledgerOf(t *testing.T, db *sql.DB) map[string]bool {
 	return out
 }
 
-// shippedWithin waits until every store has the binary log up to so long ago.
-func shippedWithin(t *testing.T, s *stage.Stage, lag time.Duration) {
+// TestCopiesComeBackFromTheStore is one deployment to which all of it happens: drills,
+// kills of the dump service, a failover in the midst of a snapshot, and at last the loss
+// of everything but a store.
+func TestCopiesComeBackFromTheStore(t *testing.T) {
+	s := withDump(t, stage.Options{}, "every: 10m")
+	t.Run("a drill passes and is in the history", func(t *testing.T) { drilled(t, s) })
+	t.Run("a kill leaves no half snapshot", func(t *testing.T) { killed9(t, s) })
+	t.Run("a failover leaves a history that survived", func(t *testing.T) { failedOver(t, s) })
+	t.Run("everything gone comes back", func(t *testing.T) { everythingGone(t, s) })
+}
+
+func drilled(t *testing.T, s *stage.Stage) {
+	report, err := s.Drill(t.Context())
+	require.NoError(t, err, "%s", report)
+	_, err = s.AwaitCopies(t.Context(), "the drill in the status", 2*time.Minute, func(c api.Copies) bool { return c.Drill != nil && c.Drill.Passed })
+	require.NoError(t, err)
+	code, out, errs := command(t, s, "history", s.Product, "-n", "3")
+	require.Equal(t, exitDone, code, errs)
+	assert.Contains(t, out, "drill db4")
+}
+
+// kills is how often the dump service is killed: 3 times unless FAILOVERD_KILLS says otherwise.
+func kills(t *testing.T) int {
 	t.Helper()
-	_, err := s.AwaitCopies(t.Context(), "the binary log in the stores", time.Minute, func(c api.Copies) bool {
+	text := os.Getenv("FAILOVERD_KILLS")
+	if text == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, "FAILOVERD_KILLS")
+	return n
+}
+
+func killed9(t *testing.T, s *stage.Stage) {
+	for range kills(t) {
+		code, _, errs := command(t, s, "snapshot", "now", s.Product, "--wait", "0")
+		require.Equal(t, exitDone, code, errs)
+		moment := rand.N(1500 * time.Millisecond) // from before it begins to after its end
+		t.Logf("killed after %s", moment)
+		<-time.After(moment)
+		s.Dump.Kill()
+		allWhole(t, s)
+		require.NoError(t, s.Dump.Start())
+		_, err := s.AwaitCopies(t.Context(), "the dump service", time.Minute, func(c api.Copies) bool { return c.SilentMs < 3000 && c.Newest != nil && c.Ordered == 0 })
+		require.NoError(t, err, "the order is carried out by the next process")
+	}
+	code, out, errs := command(t, s, "snapshot", "now", s.Product)
+	require.Equal(t, exitDone, code, errs)
+	assert.Contains(t, out, "rows")
+	allWhole(t, s)
+	code, out, errs = onTheDumpMachine(t, s, "snapshot", "prune", s.Product, "--dry-run")
+	require.Equal(t, exitDone, code, errs)
+	assert.NotContains(t, out, "warning")
+}
+
+// allWhole verifies every snapshot that is listed.
+func allWhole(t *testing.T, s *stage.Stage) []listed {
+	t.Helper()
+	code, out, errs := onTheDumpMachine(t, s, "snapshot", "ls", s.Product, "-o", "json")
+	require.Equal(t, exitDone, code, errs)
+	require.Empty(t, errs)
+	var list []listed
+	require.NoError(t, json.Unmarshal([]byte(out), &list))
+	require.NotEmpty(t, list)
+	for _, l := range list {
+		code, out, errs = onTheDumpMachine(t, s, "snapshot", "verify", s.Product, l.ID)
+		require.Equal(t, exitDone, code, "%s %s", out, errs)
+	}
+	return list
+}
+
+func failedOver(t *testing.T, s *stage.Stage) {
+	code, _, errs := command(t, s, "snapshot", "now", s.Product, "--wait", "0")
+	require.Equal(t, exitDone, code, errs)
+	old := s.Master(t.Context())
+	crash := time.Now()
+	old.Kill()
+	awaitEpoch(t, s, 2)
+	awaitWriting(t, s, 2)
+	_, err := s.AwaitCopies(t.Context(), "a snapshot after the failover", 2*time.Minute, func(c api.Copies) bool { return c.Ordered == 0 && c.Newest != nil && c.Running == nil })
+	require.NoError(t, err)
+	shippedSince(t, s, time.Now())
+	moment := crash.Add(-time.Second)
+	dir := filepath.Join(t.TempDir(), "restored")
+	code, out, errs := onTheDumpMachine(t, s, "restore", s.Product, "--new", dir, "--to-time", moment.UTC().Format(time.RFC3339Nano))
+	require.Equal(t, exitDone, code, errs)
+	t.Log(out)
+	there := ledgerOf(t, started(t, dir))
+	master, err := s.Chain.Open("", s.Master(t.Context()).Name, testenv.Accounts.App, testenv.Database)
+	require.NoError(t, err)
+	defer master.Close()
+	surviving := ledgerOf(t, master)
+	for id := range there {
+		require.True(t, surviving[id], "%s is in the copy and not in the history that survived", id)
+	}
+	for _, ledger := range ledgers(t, s) {
+		for _, w := range ledger {
+			if at := time.UnixMicro(w.Micros - w.Took); at.After(moment) {
+				require.False(t, there[w.ID], "%s was written later", w.ID)
+			}
+			if w.Outcome == stage.Acked && time.UnixMicro(w.Micros).Before(moment) {
+				require.True(t, there[w.ID], "%s was acknowledged before that", w.ID)
+			}
+		}
+	}
+	restore(t, s)
+}
+
+// shippedSince waits until every store has all of the binary log of that time.
+func shippedSince(t *testing.T, s *stage.Stage, moment time.Time) {
+	t.Helper()
+	_, err := s.AwaitCopies(t.Context(), "the binary log in the stores", 2*time.Minute, func(c api.Copies) bool {
 		for _, store := range c.Stores {
-			if store.ShippedMs < 0 || store.ShippedMs > lag.Milliseconds() {
+			if store.ShippedMs < 0 || time.Now().Add(-time.Duration(store.ShippedMs)*time.Millisecond).Before(moment) {
 				return false
 			}
 		}
@@ -101,33 +211,11 @@ func shippedWithin(t *testing.T, s *stage.Stage, lag time.Duration) {
 	require.NoError(t, err)
 }
 
-// TestEverythingGoneComesBackFromTheStore kills all there is but the store, and restores
-// from that. What was acknowledged some seconds before is there, and nothing that was refused.
-func TestEverythingGoneComesBackFromTheStore(t *testing.T) {
-	s := withDump(t, stage.Options{}, "every: 10m")
-	report, err := s.Drill(t.Context())
-	require.NoError(t, err, "%s", report)
-	_, err = s.AwaitCopies(t.Context(), "the drill in the status", 2*time.Minute, func(c api.Copies) bool { return c.Drill != nil && c.Drill.Passed })
+// everythingGone kills all there is but the directory of one store.
+func everythingGone(t *testing.T, s *stage.Stage) {
+	_, err := s.AwaitCopies(t.Context(), "a copy that is not quite new", time.Minute, func(c api.Copies) bool { return c.Newest != nil && c.Newest.AgeMs > 10_000 })
 	require.NoError(t, err)
-	code, out, errs := command(t, s, "history", s.Product, "-n", "3")
-	require.Equal(t, exitDone, code, errs)
-	assert.Contains(t, out, "drill db4")
-	code, out, errs = command(t, s, "snapshot", "now", s.Product)
-	require.Equal(t, exitDone, code, errs)
-	assert.Contains(t, out, "rows")
-	code, out, errs = onTheDumpMachine(t, s, "snapshot", "ls", s.Product, "-o", "json")
-	require.Equal(t, exitDone, code, errs)
-	var list []listed
-	require.NoError(t, json.Unmarshal([]byte(out), &list))
-	require.Len(t, list, 2)
-	shippedWithin(t, s, 12*time.Second)
-	for _, args := range [][]string{{"show"}, {"verify"}, {"prune", "--dry-run"}} {
-		code, out, errs = onTheDumpMachine(t, s, append([]string{"snapshot", args[0], s.Product}, args[1:]...)...)
-		assert.Equal(t, exitDone, code, errs)
-		assert.Contains(t, out, list[1].ID)
-	}
-
-	// The end of the world, but for the directory of one store.
+	shippedSince(t, s, time.Now().Add(-5*time.Second))
 	gone := time.Now()
 	for _, server := range s.Chain.Servers {
 		server.Kill()
@@ -145,9 +233,10 @@ func TestEverythingGoneComesBackFromTheStore(t *testing.T) {
 	require.NoError(t, err)
 	alone := *s
 	alone.Flags = nil
-	code, out, errs = command(t, &alone, "restore", s.Product, "--new", dir, "--store", "file://"+s.Dump.Dir, "--mysqld", install.Mysqld)
+	code, out, errs := command(t, &alone, "restore", s.Product, "--new", dir, "--store", "file://"+s.Dump.Dir, "--mysqld", install.Mysqld)
 	require.Equal(t, exitDone, code, errs)
 	t.Log(out)
+	assert.Contains(t, out, "transactions up to", "the binary log was replayed too")
 	there := ledgerOf(t, started(t, dir))
 	acked, missing := 0, []string{}
 	for _, ledger := range ledgers(t, s) {
