@@ -10,6 +10,7 @@ SEEDS   ?= 10000
 FIRST   ?= 1
 MODE    ?= safety
 RUNS    ?= 10
+ROWS    ?= 4000000
 SEED    ?= 1
 ONLY    ?=
 
@@ -21,7 +22,7 @@ TOOL     := $(GO) tool -modfile=.ci/tools.mod
 # Packages whose tests start MySQL servers run one at a time: together they starve each other.
 REAL := $(GO) list -test -f '{{with .ForTest}}{{.}} {{join $$.Deps " "}}{{end}}' ./... | grep failoverd/testenv | cut -d' ' -f1 | sort -u
 
-.PHONY: help build demo test test-short check sim faults mutants bench figures lint cover clean
+.PHONY: help build demo test test-short check sim faults mutants bench figures bench-snapshot lint cover clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,9 @@ mutants: ## plant each deliberate defect and see that something notices; ONLY=ex
 
 bench figures: build ## measure each kind of promotion RUNS=n times and print the figures
 	@$(GO) run ./testenv/stage/figures -runs $(RUNS)
+
+bench-snapshot: ## a snapshot beside mysqldump | zstd -1 and mydumper, on ROWS=n rows; leave the machine alone meanwhile
+	@$(GO) run ./testenv/benchsnapshot -rows $(ROWS)
 
 lint: ## staticcheck and unreachable code
 	$(TOOL) staticcheck ./...

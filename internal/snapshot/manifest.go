@@ -44,6 +44,8 @@ type Manifest struct {
 	// was ahead of the server that was promoted. Such a snapshot is not restored
 	// unless that is asked for.
 	Diverged topology.GTIDSet `json:"diverged,omitzero"`
+	// Warnings are sentences on what the snapshot cannot hold exactly.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // TableSummary is what a manifest says of one table.

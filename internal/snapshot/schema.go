@@ -86,13 +86,18 @@ type Object struct {
 	Kind     string `json:"kind"` // view, function, procedure, trigger or event
 	Database string `json:"database"`
 	Name     string `json:"name"`
-	Create   string `json:"create"` // with its definer
+	// Create is the statement with its definer, in the bytes that the server keeps: those
+	// of Charset, which the session that runs it has as its character_set_client.
+	Create string `json:"create"`
 	// What was in force when it was made: part of its meaning.
 	SQLMode           string `json:"sqlMode,omitempty"`
 	Charset           string `json:"charset,omitempty"`           // character_set_client
 	Collation         string `json:"collation,omitempty"`         // collation_connection
 	DatabaseCollation string `json:"databaseCollation,omitempty"` // of its database
 	TimeZone          string `json:"timeZone,omitempty"`          // of an event
+	// Asleep says of an event that it is disabled here because it came by replication, as
+	// its Create says. A replica does not know whether it is enabled where it comes from.
+	Asleep bool `json:"asleep,omitempty"`
 }
 
 // Account is a user or a role. Grants name others, so all accounts are created first.
