@@ -92,7 +92,7 @@ type filled struct {
 	job
 	place int
 	last  bool  // of its range
-	chunk Chunk // but for its content's hash and place in the store
+	chunk Chunk // but for its hash, its place in the store, and where it begins
 	plain []byte
 }
 
@@ -195,7 +195,7 @@ func (d *reading) order(ctx context.Context, plans []tablePlan, jobs chan<- job)
 // key is its bound, so that it can be read again by itself.
 func (d *reading) read(ctx context.Context, worker int, j job, out chan<- filled) error {
 	t := d.tables[j.table]
-	next := filled{job: j, chunk: Chunk{After: j.read.After}}
+	next := filled{job: j}
 	var last int // bytes of the last row
 	send := func(upto Key) error {
 		next.chunk.Upto = upto
@@ -205,7 +205,7 @@ func (d *reading) read(ctx context.Context, worker int, j job, out chan<- filled
 			return context.Cause(ctx)
 		}
 		raw := next.chunk.Raw
-		next = filled{job: j, place: next.place + 1, chunk: Chunk{After: upto}}
+		next = filled{job: j, place: next.place + 1}
 		return d.pace.wait(ctx, raw)
 	}
 	err := d.point.Read(ctx, worker, t, j.read, func(row []byte) error {
@@ -255,6 +255,7 @@ func (d *reading) buffer(ctx context.Context) ([]byte, error) {
 
 // seal hashes, compresses and stores chunks.
 func (d *reading) seal(ctx context.Context, packer *Packer, in <-chan filled) error {
+	defer packer.Close()
 	for f := range in {
 		var stored int64
 		if f.chunk.Rows > 0 {

@@ -95,8 +95,8 @@ type Object struct {
 	Collation         string `json:"collation,omitempty"`         // collation_connection
 	DatabaseCollation string `json:"databaseCollation,omitempty"` // of its database
 	TimeZone          string `json:"timeZone,omitempty"`          // of an event
-	// Asleep says of an event that it does not run here only because it came by
-	// replication: where it comes from it is enabled, whatever Create says.
+	// Asleep says of an event that it is disabled here because it came by replication, as
+	// its Create says. A replica does not know whether it is enabled where it comes from.
 	Asleep bool `json:"asleep,omitempty"`
 }
 

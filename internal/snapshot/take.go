@@ -1,10 +1,8 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -105,29 +103,7 @@ func finish(ctx context.Context, r TakeRequest, m *Manifest, schema Schema, cata
 		return fmt.Errorf("store the catalog: %w", err)
 	}
 	m.Finished = time.Now().UTC()
-	if err := putManifest(ctx, r.Store, *m); err != nil {
-		return fmt.Errorf("store the manifest: %w", err)
-	}
-	return nil
-}
-
-// putManifest makes the snapshot exist. A conflict can be the echo of the very same
-// write, whose answer was lost.
-func putManifest(ctx context.Context, store object.Store, m Manifest) error {
-	body, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	key := ManifestKey(m.Product, m.ID)
-	_, err = store.Put(ctx, key, body, object.IfAbsent)
-	if !errors.Is(err, object.ErrConflict) && !errors.Is(err, object.ErrUnavailable) {
-		return err
-	}
-	there, getErr := store.Get(ctx, key)
-	if getErr == nil && bytes.Equal(there.Body, body) {
-		return nil
-	}
-	return err
+	return PutManifest(ctx, r.Store, r.Box, *m)
 }
 
 // sum fills in what the manifest says of the tables.

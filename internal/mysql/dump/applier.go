@@ -37,7 +37,7 @@ func (a *appliers) stop(ctx context.Context, s *session) error {
 		err := s.exec(bounded, fmt.Sprintf(stopApplierSQL, literal(row[0])))
 		cancel()
 		if err != nil {
-			return fmt.Errorf("stop the applier: %w", err)
+			return lockFailed("stop the applier", err)
 		}
 	}
 	return nil

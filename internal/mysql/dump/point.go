@@ -36,6 +36,8 @@ const (
 	attempts = 4
 	// between is the rest before the next try, in which the applier catches up.
 	between = 200 * time.Millisecond
+	// writeLocks bounds how often a server that takes writes is asked to stand still.
+	writeLocks = 5
 )
 
 func openPoint(ctx context.Context, cfg mysql.Config, workers int) (*point, error) {
@@ -129,9 +131,8 @@ func (p *point) freeze(ctx context.Context, cfg mysql.Config, closed bool) (prep
 		return nil, lockFailed("lock definitions", err)
 	}
 	if !closed { // others write, or may
-		began = time.Now()
-		if err := p.control.exec(ctx, lockReadSQL); err != nil {
-			return nil, lockFailed("lock against writes", err)
+		if began, err = lockWrites(ctx, p.control); err != nil {
+			return nil, err
 		}
 	}
 	before, err := p.control.row(ctx, executedSQL)
@@ -173,15 +174,45 @@ func (p *point) freeze(ctx context.Context, cfg mysql.Config, closed bool) (prep
 	return prepared, nil
 }
 
+// lockWrites makes a server that takes writes stand still, and says since when. The lock
+// waits for statements that run, and keeps others from beginning; where one waits for a
+// row of a transaction whose next statement it keeps out, it waits in vain. So it waits
+// for a second only, and tries again a moment later.
+func lockWrites(ctx context.Context, s *session) (since time.Time, err error) {
+	if err := s.exec(ctx, waitBrieflySQL); err != nil {
+		return since, err
+	}
+	for range writeLocks {
+		since = time.Now()
+		if err = s.exec(ctx, lockReadSQL); number(err) != errLockWait {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return since, context.Cause(ctx)
+		case <-time.After(between):
+		}
+	}
+	if err != nil {
+		return since, lockFailed("lock against writes", err)
+	}
+	return since, s.exec(ctx, waitSQL)
+}
+
 // lockFailed says what a lock that was waited for in vain means.
 func lockFailed(op string, err error) error {
-	if number(err) == errLockWait {
+	switch number(err) {
+	case errLockWait, errInstanceLocked:
 		return fmt.Errorf("%s: %w: %w", op, ErrNotNow, err)
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }
 
-const errLockWait = 1205
+// Error numbers of the MySQL 9.7 Error Message Reference.
+const (
+	errLockWait       = 1205
+	errInstanceLocked = 3857 // an applier cannot be stopped: another copy is being begun
+)
 
 func (p *point) sessions() []*session {
 	return append([]*session{p.control}, p.workers...)

@@ -58,7 +58,10 @@ func connect(ctx context.Context, cfg mysql.Config) (*session, error) {
 		return nil
 	}
 	s.conn, err = client.ConnectWithDialer(ctx, "tcp", cfg.Addr, cfg.Account.User, cfg.Account.Password, "", dial, option)
-	if !stop() && ctx.Err() != nil {
+	if stopped := stop(); err == nil && !stopped {
+		err = context.Cause(ctx)
+	}
+	if err != nil && over(ctx) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -139,6 +142,15 @@ func (s *session) during(ctx context.Context, f func() error) error {
 		return context.Cause(ctx)
 	}
 	return plain(err)
+}
+
+// over says whether a context has ended, or does right now: what is given its deadline
+// can notice that before the context does.
+func over(ctx context.Context) bool {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
 }
 
 // plain leaves out the stack that the library adds.

@@ -44,6 +44,10 @@ WHERE SERVICE_STATE = 'ON' ORDER BY CHANNEL_NAME`
 	lockReadSQL   = `FLUSH TABLES WITH READ LOCK`
 	unlockReadSQL = `UNLOCK TABLES`
 
+	// waitBrieflySQL and waitSQL are how long a lock is waited for, seconds.
+	waitBrieflySQL = `SET SESSION lock_wait_timeout = 1`
+	waitSQL        = `SET SESSION lock_wait_timeout = 5`
+
 	// beginSQL opens a view of the data as of now.
 	beginSQL = `START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY`
 
