@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -81,6 +80,11 @@ type restore struct {
 }
 
 func (r *restore) run(ctx context.Context) error {
+	lease, err := Hold(ctx, r.Store, r.Manifest.Product, r.Manifest.ID, "restore")
+	if errors.Is(err, object.ErrNotFound) || ctx.Err() != nil {
+		return fmt.Errorf("snapshot %s: %w", r.Manifest.ID, err)
+	}
+	defer lease.End()
 	plan, err := readPlan(ctx, r.Store, r.Box, r.Manifest, r.Tables)
 	if err != nil {
 		return err
@@ -153,12 +157,13 @@ func readPlan(ctx context.Context, store object.Store, box *Box, m Manifest, tab
 		return plan{}, fmt.Errorf("snapshot %s has format %d, this program reads up to %d", m.ID, m.Format, Format)
 	}
 	p := plan{job: Job{ID: m.ID, Version: m.Version, At: m.Point, GTIDs: m.GTIDs}}
-	var catalog Catalog
-	if err := readJSON(ctx, store, box, m.Schema, &p.job.Schema); err != nil {
-		return plan{}, fmt.Errorf("schema of snapshot %s: %w", m.ID, err)
+	var err error
+	if p.job.Schema, err = LoadSchema(ctx, store, box, m); err != nil {
+		return plan{}, err
 	}
-	if err := readJSON(ctx, store, box, m.Catalog, &catalog); err != nil {
-		return plan{}, fmt.Errorf("catalog of snapshot %s: %w", m.ID, err)
+	catalog, err := LoadCatalog(ctx, store, box, m)
+	if err != nil {
+		return plan{}, err
 	}
 	if len(tables) > 0 {
 		if err := p.choose(tables); err != nil {
@@ -173,44 +178,14 @@ func readPlan(ctx context.Context, store object.Store, box *Box, m Manifest, tab
 		p.summaries[s.TableID] = s
 	}
 	for _, t := range p.job.Schema.Tables {
-		if err := p.fits(t.ID()); err != nil {
-			return plan{}, fmt.Errorf("snapshot %s: table %s: %w", m.ID, t.ID(), err)
+		if _, there := p.data[t.ID()]; !there {
+			return plan{}, fmt.Errorf("snapshot %s: table %s is in the schema, but not in the catalog: %w", m.ID, t.ID(), ErrDamaged)
 		}
 	}
+	for _, w := range m.Warnings {
+		p.notes = append(p.notes, Note{Text: "of the snapshot: " + w})
+	}
 	return p, nil
-}
-
-func readJSON(ctx context.Context, store object.Store, box *Box, ref Ref, into any) error {
-	plain, err := Read(ctx, store, box, ref)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(plain, into); err != nil {
-		return fmt.Errorf("%s: %w: %w", ref.Key, err, ErrDamaged)
-	}
-	return nil
-}
-
-// fits checks what can be told of a table without reading its rows.
-func (p plan) fits(id TableID) error {
-	d, there := p.data[id]
-	s, counted := p.summaries[id]
-	if !there || !counted {
-		return fmt.Errorf("it is in the schema, but not in the catalog or the manifest: %w", ErrDamaged)
-	}
-	if len(d.Deltas) > 0 {
-		return nil // its sum needs the rows that the deltas replace
-	}
-	var rows, raw int64
-	var sum Sum
-	for _, c := range d.Chunks {
-		rows, raw = rows+c.Rows, raw+c.Raw
-		sum.Join(c.Sum)
-	}
-	if rows != s.Rows || sum != s.Sum {
-		return fmt.Errorf("its chunks have %d rows and the sum %s, the manifest says %d and %s: %w", rows, sum, s.Rows, s.Sum, ErrDamaged)
-	}
-	return nil
 }
 
 // choose leaves only the given tables and their databases.

@@ -33,7 +33,8 @@ func newHandmade(t *testing.T, gtids string) *handmade {
 	require.NoError(t, err)
 	h := &handmade{store: object.NewMemory(), box: box}
 	id := snapshot.NewID(time.Now(), 1)
-	h.manifest = snapshot.Manifest{Format: 1, ID: id, Product: "shop", Version: "8.0.34", GTIDs: topology.MustGTIDSet(gtids), Point: time.Now()}
+	h.manifest = snapshot.Manifest{Format: 1, ID: id, Product: "shop", Version: "8.0.34", GTIDs: topology.MustGTIDSet(gtids),
+		Server: "dump", UUID: "22222222-2222-2222-2222-222222222222", Started: time.Now(), Point: time.Now(), Finished: time.Now(), Full: true, Epoch: 1}
 	h.packer = snapshot.NewPacker(h.store, box, snapshot.DataPrefix("shop", id)+"pack-")
 	h.schema.Databases = []snapshot.Database{{Name: "d", Create: "CREATE DATABASE `d` /*!40100 DEFAULT CHARACTER SET latin1 */"}}
 	return h
@@ -65,6 +66,9 @@ func (h *handmade) table(table snapshot.Table, rows int64, data snapshot.TableDa
 	h.schema.Tables = append(h.schema.Tables, table)
 	h.catalog.Tables = append(h.catalog.Tables, data)
 	h.manifest.Tables = append(h.manifest.Tables, summary)
+	h.manifest.Totals.Tables++
+	h.manifest.Totals.Rows += summary.Rows
+	h.manifest.Totals.Bytes += summary.Bytes
 }
 
 func (h *handmade) seal(t *testing.T) {
@@ -81,6 +85,7 @@ func (h *handmade) seal(t *testing.T) {
 			h.manifest.Catalog = ref
 		}
 	}
+	require.NoError(t, snapshot.PutManifest(t.Context(), h.store, h.box, h.manifest))
 }
 
 func (h *handmade) restore(t *testing.T, into snapshot.Target) (snapshot.RestoreReport, error) {
@@ -190,7 +195,12 @@ func (h *handmade) inject(fault func() error) {
 		h.store.Inject(nil)
 		return
 	}
-	h.store.Inject(func(context.Context, object.Call) object.Fault { return object.Fault{Err: fault()} })
+	h.store.Inject(func(_ context.Context, call object.Call) object.Fault {
+		if call.Method != "get" || strings.Contains(call.Key, "leases") {
+			return object.Fault{}
+		}
+		return object.Fault{Err: fault()}
+	})
 }
 
 func TestWhatIsNotEmptyIsRefused(t *testing.T) {

@@ -43,7 +43,8 @@ func restoreInto(t *testing.T, s *Server, gtids string) {
 	box, err := snapshot.NewBox()
 	require.NoError(t, err)
 	store := object.NewMemory()
-	m := snapshot.Manifest{Format: 1, ID: snapshot.NewID(time.Now(), 1), Product: "shop", Version: "8.0.34", GTIDs: topology.MustGTIDSet(gtids), Point: time.Now()}
+	m := snapshot.Manifest{Format: 1, ID: snapshot.NewID(time.Now(), 1), Product: "shop", Version: "8.0.34", GTIDs: topology.MustGTIDSet(gtids),
+		Server: "dump", UUID: "22222222-2222-2222-2222-222222222222", Started: time.Now(), Point: time.Now(), Finished: time.Now(), Full: true, Epoch: 1}
 	put := func(name string, part any) snapshot.Ref {
 		text, err := json.Marshal(part)
 		require.NoError(t, err)
@@ -59,6 +60,7 @@ func restoreInto(t *testing.T, s *Server, gtids string) {
 			Grants: []string{"GRANT ALL PRIVILEGES ON *.* TO `app`@`127.0.0.1`"},
 		}},
 	})
+	require.NoError(t, snapshot.PutManifest(t.Context(), store, box, m))
 	target, err := load.New(s.Config(), load.Options{Passing: true})
 	require.NoError(t, err)
 	_, err = snapshot.Restore(t.Context(), snapshot.RestoreRequest{Store: store, Box: box, Manifest: m, Target: target})
