@@ -76,7 +76,7 @@ func started(t *testing.T, dir string) *sql.DB {
 // ledgerOf are the writes that a server holds.
 func ledgerOf(t *testing.T, db *sql.DB) map[string]bool {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SELECT id FROM ledger")
+	rows, err := db.QueryContext(t.Context(), "SELECT id FROM shop.ledger")
 	require.NoError(t, err)
 	defer rows.Close()
 	out := map[string]bool{}
@@ -123,23 +123,38 @@ func kills(t *testing.T) int {
 }
 
 func killed9(t *testing.T, s *stage.Stage) {
-	for range kills(t) {
+	slave := s.Chain.At(testenv.Dump)
+	victims := []struct {
+		name        string
+		kill, start func() error
+	}{
+		{"the dump service", func() error { s.Dump.Kill(); return nil }, func() error { return s.Dump.Start() }},
+		{"the dump slave", func() error { slave.Kill(); return nil }, func() error { return slave.Start(t.Context()) }},
+		{"the store", func() error { s.S3.Down(); return nil }, func() error { return s.S3.Up(t.Context()) }},
+	}
+	for i := range kills(t) {
+		victim := victims[i%len(victims)]
 		code, _, errs := command(t, s, "snapshot", "now", s.Product, "--wait", "0")
 		require.Equal(t, exitDone, code, errs)
-		moment := rand.N(1500 * time.Millisecond) // from before it begins to after its end
-		t.Logf("killed after %s", moment)
+		moment := rand.N(2500 * time.Millisecond) // from before it begins to after its end
+		t.Logf("%s killed after %s", victim.name, moment)
 		<-time.After(moment)
-		s.Dump.Kill()
+		require.NoError(t, victim.kill())
+		if victim.name != "the store" {
+			allWhole(t, s)
+		}
+		require.NoError(t, victim.start())
 		allWhole(t, s)
-		require.NoError(t, s.Dump.Start())
-		_, err := s.AwaitCopies(t.Context(), "the dump service", time.Minute, func(c api.Copies) bool { return c.SilentMs < 3000 && c.Newest != nil && c.Ordered == 0 })
-		require.NoError(t, err, "the order is carried out by the next process")
+		_, err := s.AwaitCopies(t.Context(), "the order to be carried out", 2*time.Minute, func(c api.Copies) bool { return c.SilentMs < 3000 && c.Newest != nil && c.Ordered == 0 })
+		require.NoError(t, err)
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			code, out, errs := command(t, s, "snapshot", "now", s.Product)
+			assert.Equal(c, exitDone, code, errs)
+			assert.Contains(c, out, "rows")
+		}, 2*time.Minute, time.Second, "the next is good")
 	}
-	code, out, errs := command(t, s, "snapshot", "now", s.Product)
-	require.Equal(t, exitDone, code, errs)
-	assert.Contains(t, out, "rows")
 	allWhole(t, s)
-	code, out, errs = onTheDumpMachine(t, s, "snapshot", "prune", s.Product, "--dry-run")
+	code, out, errs := onTheDumpMachine(t, s, "snapshot", "prune", s.Product, "--dry-run")
 	require.Equal(t, exitDone, code, errs)
 	assert.NotContains(t, out, "warning")
 }
@@ -177,10 +192,7 @@ func failedOver(t *testing.T, s *stage.Stage) {
 	require.Equal(t, exitDone, code, errs)
 	t.Log(out)
 	there := ledgerOf(t, started(t, dir))
-	master, err := s.Chain.Open("", s.Master(t.Context()).Name, testenv.Accounts.App, testenv.Database)
-	require.NoError(t, err)
-	defer master.Close()
-	surviving := ledgerOf(t, master)
+	surviving := ledgerOf(t, s.Master(t.Context()).DB())
 	for id := range there {
 		require.True(t, surviving[id], "%s is in the copy and not in the history that survived", id)
 	}

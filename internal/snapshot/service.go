@@ -187,6 +187,8 @@ func (s *Service) report(ctx context.Context) {
 	for away := false; ctx.Err() == nil; {
 		err := s.exchange(ctx, instance)
 		switch {
+		case errors.Is(err, ErrRefused) && !away:
+			s.config.Logger.Warn("no snapshots are taken", "error", err)
 		case err != nil && !away && ctx.Err() == nil:
 			s.config.Logger.Warn("the leading watcher does not take reports, snapshots go on", "error", err)
 		case err == nil && away:
