@@ -27,13 +27,14 @@ var arrows = map[string][]string{
 	"mysql/dump":    {"topology", "snapshot", "mysql"},
 	"mysql/load":    {"topology", "snapshot", "mysql"},
 	"mysql/changes": {"topology", "snapshot", "mysql"},
+	"mysql/scratch": {"topology", "snapshot", "mysql"},
 	"cluster":       {"pki"},
 
 	"pki":       {},
 	"config":    {},
 	"inventory": {"topology"},
 	"watcher":   {"topology", "promote", "journal", "publish"},
-	"api":       {"topology", "promote", "journal", "publish", "inventory", "pki"},
+	"api":       {"topology", "promote", "journal", "publish", "inventory", "pki", "snapshot"},
 	"sim":       {"topology", "promote", "journal", "publish", "watcher"},
 	// What tests of several packages share.
 	"object/objecttest":  {"object"},
@@ -44,7 +45,7 @@ var arrows = map[string][]string{
 }
 
 // adapters are named by their wiring only.
-var adapters = []string{"internal/mysql", "internal/mysql/dump", "internal/mysql/load", "internal/mysql/changes", "internal/s3", "internal/cluster"}
+var adapters = []string{"internal/mysql", "internal/mysql/dump", "internal/mysql/load", "internal/mysql/changes", "internal/mysql/scratch", "internal/s3", "internal/cluster"}
 
 // realWorld may run processes: only tests, the demo and the stage know it.
 const realWorld = "testenv"
@@ -90,8 +91,8 @@ func TestOnlyWiringNamesAdapters(t *testing.T) {
 // homes says which packages alone may know another's technology.
 var homes = map[string][]string{
 	"github.com/aws/":                     {"internal/s3", "testenv"},
-	"github.com/go-sql-driver/":           {"internal/mysql", "testenv", "testenv/stage", "testenv/benchsnapshot", "testenv/campaign", "cmd/failoverd", "internal/mysql/dump", "internal/mysql/load", "internal/mysql/changes"},
-	"database/sql":                        {"internal/mysql", "testenv", "testenv/stage", "testenv/campaign", "cmd/failoverd", "internal/mysql/dump", "internal/mysql/load", "internal/mysql/changes"},
+	"github.com/go-sql-driver/":           {"internal/mysql", "testenv", "testenv/stage", "testenv/benchsnapshot", "testenv/campaign", "cmd/failoverd", "internal/mysql/dump", "internal/mysql/load", "internal/mysql/changes", "internal/mysql/scratch"},
+	"database/sql":                        {"internal/mysql", "testenv", "testenv/stage", "testenv/campaign", "cmd/failoverd", "internal/mysql/dump", "internal/mysql/load", "internal/mysql/changes", "internal/mysql/scratch"},
 	"github.com/go-mysql-org/":            {"internal/mysql", "internal/errant", "internal/mysql/dump", "internal/mysql/load", "internal/mysql/changes"},
 	"github.com/hashicorp/raft":           {"internal/cluster"},
 	"go.etcd.io/bbolt":                    {"internal/cluster"},

@@ -19,7 +19,7 @@ func saved(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if facts.Clone != nil && (facts.Clone.Emptied || facts.Clone.State == topology.CloneInProgress) {
+	if facts.Clone != nil && facts.Clone.Emptied {
 		if info.CloneMark == "" { // else a copy would never count
 			s.note.Clone = "none"
 		}
@@ -33,8 +33,12 @@ func saved(ctx context.Context, s site) (string, error) {
 		return "what it held is gone already", nil
 	}
 	s.note.Errant, s.note.Clone = errant, "none"
-	if facts.Clone != nil {
+	switch {
+	case facts.Clone == nil:
+	case facts.Clone.State != topology.CloneInProgress:
 		s.note.Clone = facts.Clone.Begun
+	case info.CloneMark != "": // its copy counts when it is complete; one whose process died shows as under way too
+		s.note.Clone = info.CloneMark
 	}
 	if errant.Empty() {
 		return "nothing to save", nil

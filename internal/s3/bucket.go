@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/failoverd/failoverd/internal/object"
@@ -30,6 +32,7 @@ type bucket struct {
 	timeout  time.Duration
 	attempts int
 	persist  time.Duration
+	lock     Lock
 }
 
 // maxBackoff keeps the SDK's waits between attempts within our deadlines; its
@@ -76,7 +79,7 @@ func openBucket(ctx context.Context, l location, options Options) (*bucket, erro
 			o.Region = "us-east-1" // signing needs one; compatible stores ignore it
 		}
 	})
-	return &bucket{client: client, name: l.bucket, prefix: l.prefix, timeout: options.Timeout, attempts: options.Attempts, persist: options.Persist}, nil
+	return &bucket{client: client, name: l.bucket, prefix: l.prefix, timeout: options.Timeout, attempts: options.Attempts, persist: options.Persist, lock: options.Lock}, nil
 }
 
 // Get implements object.Store.
@@ -165,6 +168,10 @@ func (b *bucket) Put(ctx context.Context, key string, body []byte, cond object.C
 	}
 	if err := condition(cond, &in.IfMatch, &in.IfNoneMatch); err != nil {
 		return "", fmt.Errorf("put %s: %w", key, err)
+	}
+	if mode, until := b.lock.until(key, time.Now()); mode != "" { // for which S3 wants a checksum
+		in.ObjectLockMode, in.ObjectLockRetainUntilDate = types.ObjectLockMode(mode), &until
+		in.ChecksumSHA256 = checksum(sha256.Sum256(body))
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.patience(int64(len(body))))
 	defer cancel()

@@ -111,10 +111,14 @@ func (u *bucketUpload) wait() error {
 func (u *bucketUpload) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, u.b.timeout)
 	defer cancel()
-	out, err := u.b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+	in := &s3.CreateMultipartUploadInput{
 		Bucket: &u.b.name, Key: aws.String(u.b.prefix + u.key), ContentType: contentType(u.key),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
-	})
+	}
+	if mode, until := u.b.lock.until(u.key, time.Now()); mode != "" {
+		in.ObjectLockMode, in.ObjectLockRetainUntilDate = types.ObjectLockMode(mode), &until
+	}
+	out, err := u.b.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return u.b.failed(ctx, "begin the upload "+u.key, err)
 	}

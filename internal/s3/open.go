@@ -31,8 +31,43 @@ type Options struct {
 	// Persist is for how long a part of an upload is sent again while the store gives
 	// no usable answer, since much work may hang on it. Default 2 min; negative: not at all.
 	Persist time.Duration
+	// Lock protects what is written; without a mode nothing is.
+	Lock Lock
 	// HTTPClient replaces the SDK's, for a private CA or a test.
 	HTTPClient *http.Client
+}
+
+// Lock is the retention that objects get with which they are written (Amazon S3 user guide,
+// "Locking objects with Object Lock"). It needs a bucket with versions and object lock. A
+// Delete then leaves the object's version behind, unseen; a lifecycle rule of the
+// bucket for noncurrent versions has to remove it when its time has passed.
+type Lock struct {
+	// Mode is "governance", "compliance" or empty.
+	Mode string
+	Days int
+	// Of says which keys; nil is all of them.
+	Of func(key string) bool
+}
+
+func (l Lock) check() error {
+	switch l.Mode {
+	case "":
+		return nil
+	case "governance", "compliance":
+		if l.Days < 1 {
+			return fmt.Errorf("object lock: %d days: want 1 or more", l.Days)
+		}
+		return nil
+	}
+	return fmt.Errorf("object lock: mode %q is neither governance nor compliance", l.Mode)
+}
+
+// until says for how long an object that is written at now is locked; mode is empty if it is not.
+func (l Lock) until(key string, now time.Time) (mode string, until time.Time) {
+	if l.Mode == "" || l.Of != nil && !l.Of(key) {
+		return "", time.Time{}
+	}
+	return strings.ToUpper(l.Mode), now.AddDate(0, 0, l.Days)
 }
 
 // String hides the credentials from any log.
@@ -70,6 +105,12 @@ func Open(ctx context.Context, rawURL string, options Options) (object.Store, er
 	}
 	if options.Persist == 0 {
 		options.Persist = defaultPersist
+	}
+	if err := options.Lock.check(); err != nil {
+		return nil, err
+	}
+	if location.dir != "" && options.Lock.Mode != "" {
+		return nil, fmt.Errorf("object store URL %s: a directory has no object lock", rawURL)
 	}
 	if location.dir != "" {
 		return openDir(location.dir, options.Timeout)

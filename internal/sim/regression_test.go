@@ -31,6 +31,7 @@ func TestRegressions(t *testing.T) {
 		{"write probes that a cut network had held back counted as a full disk", "master cut from the watchers"},
 		{"an errant server was found out late, its looks being younger than the master's", "replica opened by hand + dump slave's host lost, master's disk full"},
 		{"a server left maintenance while it was silent, armed and in nobody's set", "cut in two for 43 s + candidate killed, then the master + maintenance"},
+		{"a server whose copy broke off received more and was copied again", "replica opened by hand + all killed + slave killed"},
 		{"a hand wrote to a server whose copy had begun", "replica opened by hand + replica opened by hand"},
 	} {
 		t.Run(r.was, func(t *testing.T) {

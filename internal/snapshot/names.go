@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +27,13 @@ func ManifestKey(product, id string) string { return Prefix(product) + "snapshot
 
 // DataPrefix is that of what a snapshot wrote.
 func DataPrefix(product, id string) string { return Prefix(product) + "data/" + id + "/" }
+
+// Lasting says whether the object of that key is written once and for long: what an
+// object lock may protect. Leases are renewed and given back.
+func Lasting(key string) bool {
+	area := strings.SplitN(key, "/", 4)
+	return len(area) == 4 && area[0] == "copies" && slices.Contains([]string{"snapshots", "data", "binlog", "cuts"}, area[2])
+}
 
 const idTime = "20060102T150405Z"
 

@@ -192,9 +192,8 @@ func (s *sweeping) sweep(ctx context.Context, view sweepView) error {
 		if err != nil {
 			return err
 		}
-		s.hold(len(live[leaseWriter]) > 0, "somebody writes what may refer to it")
-		// Somebody may have begun to read a snapshot just before its manifest went, now
-		// or in an earlier sweep.
+		// Who would write waits for the end of this sweep. But somebody may have begun to
+		// read a snapshot just before its manifest went, now or in an earlier sweep.
 		read := readersOf(live)
 		for _, kept := range s.report.Kept {
 			delete(read, kept.ID)

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -310,18 +311,44 @@ func TestOneWhoWritesAndOneWhoSweepsNeverMeet(t *testing.T) {
 	})
 }
 
+// Somebody who refers to what nothing else refers to is done, and gone, when the sweep
+// looks for the second time: the sweep's listing does not have that snapshot.
+func TestWhoEndsWritingInTheMidstOfASweepLosesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, b sweepBench) {
+		old := b.full()
+		time.Sleep(40 * 24 * time.Hour)
+		b.full()
+		body, err := b.store.Get(b.t.Context(), ManifestKey(madeProduct, old.ID))
+		require.NoError(t, err)
+		require.NoError(t, b.store.Delete(b.t.Context(), ManifestKey(madeProduct, old.ID))) // as an earlier sweep did
+		writing, err := HoldAll(b.t.Context(), b.store, madeProduct, "test")
+		require.NoError(t, err)
+		b.store.Inject(func(ctx context.Context, call object.Call) object.Fault {
+			if call.Method == "get" && strings.HasSuffix(call.Key, "catalog") && writing != nil {
+				lease := writing
+				writing = nil
+				_, err := b.store.Put(ctx, ManifestKey(madeProduct, old.ID), body.Body, object.IfAbsent)
+				assert.NoError(t, err)
+				lease.End()
+			}
+			return object.Fault{}
+		})
+		assert.Contains(t, b.sweep().Held, "somebody writes")
+		assert.Nil(t, writing)
+	})
+}
+
 // A sweep that was frozen must not go on to remove what it decided long ago.
 func TestASweepThatCouldNotRenewItsLeaseEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, b sweepBench) {
 		old := b.full()
 		time.Sleep(40 * 24 * time.Hour)
 		b.full()
-		first := true
+		var taken atomic.Bool
 		b.store.Inject(func(_ context.Context, call object.Call) object.Fault {
-			if call.Method == "put" && strings.Contains(call.Key, "leases/sweeps") && !first {
+			if call.Method == "put" && strings.Contains(call.Key, "leases/sweeps") && taken.Swap(true) {
 				return object.Fault{Err: object.ErrUnavailable}
 			}
-			first = false
 			if call.Method == "get" && strings.HasSuffix(call.Key, "catalog") {
 				time.Sleep(leaseLife)
 			}

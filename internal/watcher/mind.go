@@ -197,8 +197,9 @@ func (m *Mind) besides(c *topology.Picture, v topology.Verdict) (*topology.Pictu
 		return c, v, ""
 	}
 	waiting := fmt.Sprintf("%s failed and is tried again in a while: %s", v.Action, v.Why)
-	c.Resting = m.restingAt(c.Now)
-	if next := c.Judge(); next.Action != topology.None {
+	rested := *c
+	rested.Resting = m.restingAt(c.Now)
+	if next := rested.Judge(); next.Action != topology.None {
 		v = next
 	}
 	return c, v, waiting
