@@ -43,6 +43,42 @@ func TestWatcherExampleIsGood(t *testing.T) {
 	assert.Len(t, c.Watchers, 3)
 }
 
+func TestDumpExampleIsGood(t *testing.T) {
+	c, err := config.LoadDump("dump.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, config.DefaultEvery, c.Every, "what the example says is the default")
+	assert.Equal(t, config.DefaultWorkers, c.Workers)
+	assert.Equal(t, config.Ship{Every: config.DefaultShipEvery, Bytes: config.DefaultShipBytes}, c.Ship)
+	assert.Equal(t, config.DefaultScrub, c.Scrub.Every)
+	unit := read(t, "failoverd-dump.service")
+	secrets := []config.Secret{c.MySQL.Password}
+	for _, s := range c.Stores {
+		if s.S3.AccessKey.Given() {
+			secrets = append(secrets, s.S3.AccessKey, s.S3.SecretKey)
+		}
+	}
+	for _, s := range secrets {
+		require.NotEmpty(t, s.Credential)
+		assert.Contains(t, unit, "\nLoadCredential="+s.Credential+":")
+	}
+	state := regexp.MustCompile(`(?m)^StateDirectory=(.+)$`).FindStringSubmatch(unit)
+	require.NotNil(t, state)
+	for _, dir := range []string{c.Drill.Dir, strings.TrimPrefix(c.Stores[1].URL, "file://")} {
+		assert.Equal(t, "/var/lib/"+state[1], filepath.Dir(dir), "what is written is in the state directory")
+	}
+	products, err := inventory.Parse("products.yaml", []byte(read(t, "products.yaml")))
+	require.NoError(t, err)
+	shop := products[slices.IndexFunc(products, func(p topology.Chain) bool { return p.Product == c.Product })]
+	server, known := shop.Server(c.Server.Name)
+	require.True(t, known)
+	assert.Equal(t, topology.Dump, server.Seat)
+	watcher, err := config.Load("watcher.yaml")
+	require.NoError(t, err)
+	for i, w := range watcher.Watchers {
+		assert.Equal(t, w.API, c.Watchers.Endpoints[i])
+	}
+}
+
 func TestUnitGivesEveryCredentialThatTheWatcherReads(t *testing.T) {
 	c, err := config.Load("watcher.yaml")
 	require.NoError(t, err)
@@ -223,7 +259,7 @@ func TestAlertsSpeakOfWhatThereIs(t *testing.T) {
 	require.Len(t, file.Groups, 1)
 
 	var metrics, rules []string
-	for _, m := range regexp.MustCompile(`gauge\("(\w+)"`).FindAllStringSubmatch(read(t, "../internal/api/metrics.go"), -1) {
+	for _, m := range regexp.MustCompile(`gauge\("(\w+)"`).FindAllStringSubmatch(read(t, "../internal/api/metrics.go")+read(t, "../internal/api/metrics_copies.go"), -1) {
 		metrics = append(metrics, "failoverd_"+m[1])
 	}
 	for _, r := range topology.Rules {
@@ -260,13 +296,13 @@ func TestUnitsAreGood(t *testing.T) {
 		t.Skip("no systemd-analyze here")
 	}
 	dir := t.TempDir()
-	for _, unit := range []string{"failoverd-watcher.service", "failoverd-follow.service"} {
+	for _, unit := range []string{"failoverd-watcher.service", "failoverd-follow.service", "failoverd-dump.service"} {
 		// The program is not installed here, nor are its manual pages.
 		text := strings.ReplaceAll(read(t, unit), "/usr/local/bin/failoverd", "/bin/true")
 		text = regexp.MustCompile(`(?m)^Documentation=.*\n`).ReplaceAllString(text, "")
 		require.NoError(t, os.WriteFile(filepath.Join(dir, unit), []byte(text), 0o644))
 	}
-	out, err := exec.Command(analyze, "verify", filepath.Join(dir, "failoverd-watcher.service"), filepath.Join(dir, "failoverd-follow.service")).CombinedOutput()
+	out, err := exec.Command(analyze, "verify", filepath.Join(dir, "failoverd-watcher.service"), filepath.Join(dir, "failoverd-follow.service"), filepath.Join(dir, "failoverd-dump.service")).CombinedOutput()
 	said := string(out)
 	for line := range strings.Lines(said) { // of our units, not of the machine's
 		assert.False(t, strings.Contains(line, "failoverd-"), line)

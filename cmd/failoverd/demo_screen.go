@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,7 +32,9 @@ type screen struct {
 	work    sync.WaitGroup
 	crashed chan error
 	hands   sync.Mutex // held while the watchers' processes and S3 are touched
-	checks  chan struct{}
+	// drilling says that a rehearsed restore is under way.
+	drilling atomic.Bool
+	checks   chan struct{}
 
 	tails   []stage.Tail // the web servers' ledgers, and what they add up to
 	tallies []tally

@@ -79,6 +79,9 @@ func (f frame) lines(width, height int) []line {
 		top = append(top, line{})
 	}
 	top = append(top, f.trio())
+	if f.product.Copies != nil {
+		top = append(top, f.copies())
+	}
 	top = append(top, f.writers(width)...)
 	top = append(top, f.sums(width), line{})
 	bottom := []line{f.noteLine(), f.keys(width)}
@@ -212,6 +215,53 @@ func (f frame) trio() line {
 	return l
 }
 
+// copies is how old the newest copy in the stores is, and what would be lost with all else.
+func (f frame) copies() line {
+	c := f.product.Copies
+	l := line{{dim, " copies    "}}
+	switch {
+	case c.Away:
+		l.add(bad, "the dump service is silent")
+	case c.Newest == nil && c.Running == nil:
+		l.add(odd, "none yet")
+	case c.Newest == nil:
+		l.add(odd, "the first is being taken")
+	default:
+		l.add(plain, fmt.Sprintf("%s old (%s in %s)", ageText(c.Newest.AgeMs), sizeText(c.Newest.Bytes), took(c.Newest.TookMs)))
+	}
+	if c.Running != nil {
+		l.add(odd, ", next runs")
+	}
+	if c.Failing != "" {
+		l.add(bad, ", failing")
+	}
+	shipped := int64(-1)
+	for _, s := range c.Stores {
+		if s.ShippedMs >= 0 && (shipped < 0 || s.ShippedMs < shipped) {
+			shipped = s.ShippedMs
+		}
+	}
+	if shipped >= 0 {
+		look := plain
+		if shipped > shippedLate.Milliseconds() {
+			look = bad
+		}
+		l.add(look, ", log shipped "+ageText(shipped)+" ago")
+	}
+	switch d := c.Drill; {
+	case c.Drilling:
+		l.add(odd, ", a drill runs")
+	case d != nil && d.Passed:
+		l.add(good, fmt.Sprintf(", drilled in %s", took(d.RestoreMs)))
+	case d != nil:
+		l.add(bad, ", DRILL FAILED")
+	}
+	return l
+}
+
+// shippedLate is twice the ten seconds that may be lost with everything.
+const shippedLate = 20 * time.Second
+
 func (f frame) writers(width int) []line {
 	var out []line
 	for _, w := range f.webs {
@@ -313,12 +363,12 @@ func (f frame) keys(width int) line {
 		s3 = "S3 up"
 	}
 	long := keyLine([2]string{"k", "kill master"}, [2]string{"f", freeze + " master"}, [2]string{"s", "switchover"}, [2]string{"r", "revive all"},
-		[2]string{"w", "kill a watcher"}, [2]string{"d", s3}, [2]string{"c", "check writes"}, [2]string{"q", "quit"})
+		[2]string{"w", "kill a watcher"}, [2]string{"d", s3}, [2]string{"t", "drill"}, [2]string{"c", "check writes"}, [2]string{"q", "quit"})
 	if long.width() <= width {
 		return long
 	}
 	return keyLine([2]string{"k", "kill"}, [2]string{"f", freeze}, [2]string{"s", "switch"}, [2]string{"r", "revive"},
-		[2]string{"w", "watcher"}, [2]string{"d", s3}, [2]string{"c", "check"}, [2]string{"q", "quit"})
+		[2]string{"w", "watcher"}, [2]string{"d", "S3"}, [2]string{"t", "drill"}, [2]string{"c", "check"}, [2]string{"q", "quit"})
 }
 
 func keyLine(words ...[2]string) line {

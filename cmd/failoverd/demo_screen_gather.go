@@ -81,6 +81,9 @@ func entryText(e journal.Entry) (style, string) {
 	if promote.Kind(e.What) == promote.Rebuild {
 		text += " of " + e.To
 	}
+	if e.Plan == 0 && e.Ms != 0 {
+		text += " in " + took(e.Ms)
+	}
 	if e.Plan != 0 {
 		text += " in " + took(e.Ms)
 	}

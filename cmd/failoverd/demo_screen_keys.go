@@ -35,6 +35,8 @@ func (s *screen) press(ctx context.Context, key byte) (quit bool) {
 		s.killWatcher(f)
 	case 'd':
 		s.toggleS3(ctx, f)
+	case 't':
+		s.drill(ctx, f)
 	case 'c':
 		s.note(plain, "comparing what was acknowledged with what the master has")
 		s.askCheck()
@@ -142,6 +144,26 @@ func refusal(err error) string {
 		return answer.Message + ": " + strings.Join(answer.Reasons, "; ")
 	}
 	return err.Error()
+}
+
+// drill rehearses a restore from the stores beside the screen.
+func (s *screen) drill(ctx context.Context, f frame) {
+	switch {
+	case f.product.Copies == nil || f.product.Copies.Newest == nil:
+		s.note(odd, "there is no copy yet")
+		return
+	case !s.drilling.CompareAndSwap(false, true):
+		s.note(odd, "a drill runs already")
+		return
+	}
+	s.did("a drill: the newest copy is restored on a server of its own, and compared")
+	s.start(func() {
+		defer s.drilling.Store(false)
+		// What came of it is in the history, which the screen shows.
+		if _, err := s.stage.Drill(ctx); err != nil && ctx.Err() == nil {
+			s.log(time.Now(), bad, err.Error())
+		}
+	})
 }
 
 func (s *screen) killWatcher(f frame) {

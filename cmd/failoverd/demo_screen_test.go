@@ -15,6 +15,7 @@ import (
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/journal"
 	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/internal/topology"
 	"github.com/failoverd/failoverd/testenv"
 	"github.com/failoverd/failoverd/testenv/stage"
@@ -93,6 +94,16 @@ func unansweredFrame() frame {
 	f.statusAt = screenTime.Add(-4 * time.Second)
 	f.servers["db1"], f.servers["db4"] = frozen, starting
 	f.check = check{at: screenTime, lost: 2}
+	f.product.Copies = &api.Copies{Away: true}
+	return f
+}
+
+// copiesFrame has a dump service.
+func copiesFrame() frame {
+	f := healthyFrame()
+	f.product.Copies = &api.Copies{Report: snapshot.Report{Newest: &snapshot.Copy{AgeMs: 12_400, Bytes: 5_240_000, TookMs: 640},
+		Running: &snapshot.Running{}, Stores: []snapshot.StoreReport{{ShippedMs: 3100}, {ShippedMs: -1}, {ShippedMs: 4100}},
+		Drill: &snapshot.DrillNote{Passed: true, RestoreMs: 8200}}}
 	return f
 }
 
@@ -108,7 +119,7 @@ var shownFrames = []struct {
 	name  string
 	frame func() frame
 }{
-	{"healthy", healthyFrame}, {"broken", brokenFrame}, {"unanswered", unansweredFrame}, {"follower", followerFrame},
+	{"healthy", healthyFrame}, {"broken", brokenFrame}, {"unanswered", unansweredFrame}, {"follower", followerFrame}, {"copies", copiesFrame},
 	{"nothing-known", func() frame { return frame{now: screenTime, started: screenTime} }},
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/failoverd/failoverd/internal/api"
 	"github.com/failoverd/failoverd/internal/config"
 	"github.com/failoverd/failoverd/internal/mysql"
+	"github.com/failoverd/failoverd/internal/mysql/dump"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -189,7 +190,8 @@ to standard error. It changes nothing: apply the inventory to take the chain in.
 
 func (c *cli) grantsCommand() *cobra.Command {
 	var path string
-	var writeProbe bool
+	var writeProbe, withDump bool
+	dumper := mysql.Account{User: "failoverd_dump"}
 	users := mysql.Credentials{Probe: mysql.Account{User: "failoverd_probe"}, Control: mysql.Account{User: "failoverd"},
 		Replication: mysql.Replication{Account: mysql.Account{User: "failoverd_repl"}}}
 	cmd := &cobra.Command{
@@ -200,7 +202,8 @@ privileges that suffice: one probes, one controls, one replicates. Put in the
 passwords and run them as root on the master, before anything else.
 
 With --write-probe the table of the heartbeats comes after them, which the
-watchers of a product with "writeProbe" write.`,
+watchers of a product with "writeProbe" write. With --dump comes the account of the
+dump service: it reads everything, password hashes included, and writes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path != "" {
@@ -210,12 +213,15 @@ watchers of a product with "writeProbe" write.`,
 				}
 				users.Probe.User, users.Control.User, users.Replication.Account.User = cfg.MySQL.Probe.User, cfg.MySQL.Control.User, cfg.MySQL.Replication.User
 			}
-			for _, a := range []*mysql.Account{&users.Probe, &users.Control, &users.Replication.Account} {
+			for _, a := range []*mysql.Account{&users.Probe, &users.Control, &users.Replication.Account, &dumper} {
 				a.Password = "<password of " + a.User + ">"
 			}
 			statements := mysql.Grants(users)
 			if writeProbe {
 				statements = append(statements, mysql.HeartbeatTable(users)...)
+			}
+			if withDump {
+				statements = append(statements, dump.Grants(dumper)...)
 			}
 			_, err := fmt.Fprintln(c.out, strings.Join(statements, ";\n")+";")
 			return err
@@ -224,6 +230,8 @@ watchers of a product with "writeProbe" write.`,
 	f := cmd.Flags()
 	f.StringVarP(&path, "config", "c", "", "take the names from this watcher's configuration `file`")
 	f.BoolVar(&writeProbe, "write-probe", false, "also the table that write probes need")
+	f.BoolVar(&withDump, "dump", false, "also the account of the dump service")
+	f.StringVar(&dumper.User, "dump-user", dumper.User, "the account of the dump service")
 	f.StringVar(&users.Probe.User, "probe-user", users.Probe.User, "the account that probes")
 	f.StringVar(&users.Control.User, "control-user", users.Control.User, "the account that controls")
 	f.StringVar(&users.Replication.Account.User, "replication-user", users.Replication.Account.User, "the account that replicates")

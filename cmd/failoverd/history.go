@@ -64,6 +64,9 @@ func (c *cli) printEntry(e journal.Entry) {
 		what = c.paint(odd, what+" skipped")
 	}
 	line := fmt.Sprintf("%s  %s  %s", at(e.At), c.paint(bold, product), what)
+	if e.Plan == 0 && e.Ms != 0 {
+		line += "  " + took(e.Ms)
+	}
 	if e.Plan != 0 {
 		line += fmt.Sprintf("  epoch %d, plan %d, %s", e.Epoch, e.Plan, took(e.Ms))
 	}
@@ -78,6 +81,8 @@ func (c *cli) printEntry(e journal.Entry) {
 	switch {
 	case skipped:
 		c.say("    not done: ", strings.TrimPrefix(e.Outcome, "skipped: "))
+	case e.Plan == 0 && strings.HasPrefix(e.Outcome, "failed: "):
+		c.say("    "+c.paint(bad, "failed")+": ", strings.TrimPrefix(e.Outcome, "failed: "))
 	case e.Outcome != "" && e.Outcome != api.OutcomeDone:
 		c.say("    "+c.paint(bad, "not finished")+": ", e.Outcome)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/failoverd/failoverd/internal/api/apitest"
 	"github.com/failoverd/failoverd/internal/journal"
 	"github.com/failoverd/failoverd/internal/promote"
+	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
@@ -117,6 +118,29 @@ func TestOutputs(t *testing.T) {
 		{name: "rebuild", line: "rebuild shop db3 --yes", prepare: func(s *shell) { foreign(s); s.backend.Runs = true }},
 		{name: "rebuild-refused", line: "rebuild shop db2 --yes", code: exitRefused},
 		{name: "status-quarantined", line: "status", prepare: foreign},
+		{name: "rebuild-without-donor", line: "rebuild shop db3 --yes", code: exitRefused, prepare: func(s *shell) {
+			foreign(s)
+			s.backend.See("shop", apitest.LostViews("shop", "db1", "db2", "db4")...)
+		}},
+		{name: "status-copies", line: "status", prepare: func(s *shell) { s.dump(); s.backend.AddShop("blog") }},
+		{name: "status-copies-failing", line: "status", prepare: func(s *shell) {
+			s.dump(func(r *snapshot.Report) {
+				r.Failing, r.FailingMs, r.Newest.AgeMs = "no store takes it: s3: access denied", 2_400_000, 3_300_000
+				r.Stores[0].Error = "access denied"
+				r.Stores = append(r.Stores, snapshot.StoreReport{Name: "b2", AgeMs: 3_300_000, Behind: 3, ShippedMs: -1})
+				r.Drill = &snapshot.DrillNote{AgeMs: 5_400_000, Why: "bytes 0 to 4096 of copies/shop/data/x/000001: content is not what was written"}
+			})
+		}},
+		{name: "status-dump-away", line: "status", prepare: func(s *shell) { s.dump(); s.backend.Clock = s.backend.Clock.Add(2 * time.Hour) }},
+		{name: "snapshot-now-refused", line: "snapshot now shop", code: exitRefused},
+		{name: "history-copies", line: "history", prepare: func(s *shell) {
+			for _, e := range []journal.Copies{
+				{Product: "shop", Server: "db4", What: "snapshot", Outcome: "failed: no store takes it: s3: access denied", Why: "it is tried again"},
+				{Product: "shop", Server: "db4", What: "drill", Outcome: "done", Why: "20261122T204500Z-e1-aabbcc was restored in 41.5s", Ms: 65_000},
+			} {
+				s.backend.Must(journal.Command{Actor: "dump-1", Copies: &e})
+			}
+		}},
 		{name: "watchers", line: "watchers"},
 		{name: "inventory", line: "inventory"},
 		{name: "doctor", line: "doctor shop", prepare: sick, code: exitFailed},
@@ -139,6 +163,23 @@ func TestOutputs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// dump lets the dump service beside db4 report.
+func (s *shell) dump(changes ...func(*snapshot.Report)) {
+	report := snapshot.Report{Instance: "one", Server: "db4", EveryMs: 900_000, Done: 1,
+		Newest: &snapshot.Copy{ID: "20261122T204500Z-e1-aabbcc", AgeMs: 360_000, Rows: 4_211_000, Bytes: 5_300_000_000, StoredBytes: 1_210_000_000, TookMs: 42_000, StallMs: 21},
+		Stores: []snapshot.StoreReport{{Name: "s3", Newest: "20261122T204500Z-e1-aabbcc", AgeMs: 360_000, ShippedMs: 3000}}}
+	for _, change := range changes {
+		change(&report)
+	}
+	client, err := api.NewClient([]string{s.env["FAILOVERD_ENDPOINTS"]}, nil)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := client.ReportCopies(s.ctx, "shop", report); err != nil {
+		panic(err)
 	}
 }
 
@@ -386,6 +427,10 @@ func TestGrantsHavePlaceholdersForPasswords(t *testing.T) {
 	for line := range strings.Lines(out) {
 		assert.True(t, strings.HasSuffix(line, ";\n"), line)
 	}
+	assert.NotContains(t, out, "dump")
+	_, out, _ = s.run("grants --dump --dump-user copier")
+	assert.Contains(t, out, "CREATE USER IF NOT EXISTS 'copier'@'%' IDENTIFIED BY '<password of copier>';\n")
+	assert.Contains(t, out, "BACKUP_ADMIN, REPLICATION_SLAVE_ADMIN, XA_RECOVER_ADMIN")
 }
 
 func TestApply(t *testing.T) {
@@ -494,4 +539,17 @@ func TestKeysAndCertificates(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	assert.FileExists(t, filepath.Join(dir, "man", "failoverd-switchover.1"))
+}
+
+// orders reports for the dump service and returns what the leader answers.
+func (s *shell) orders(report snapshot.Report) snapshot.Orders {
+	client, err := api.NewClient([]string{s.env["FAILOVERD_ENDPOINTS"]}, nil)
+	if err != nil {
+		panic(err)
+	}
+	orders, err := client.ReportCopies(s.ctx, "shop", report)
+	if err != nil {
+		panic(err)
+	}
+	return orders
 }

@@ -59,9 +59,10 @@ and --key or FAILOVERD_CA, FAILOVERD_CERT and FAILOVERD_KEY.
 		{"look", "See what is:", []*cobra.Command{c.statusCommand(), c.topologyCommand(), c.historyCommand(), c.explainCommand(), c.doctorCommand(), c.watchersCommand()}},
 		{"act", "Change what is:", []*cobra.Command{c.switchoverCommand(), c.failoverCommand(), c.raiseCommand(), c.maintenanceCommand(), c.rebuildCommand(),
 			c.waitCommand(), c.pauseCommand(), c.resumeCommand(), c.modeCommand(), c.brakeCommand()}},
+		{"copies", "Copies in object stores:", []*cobra.Command{c.snapshotCommand(), c.restoreCommand(), c.drillCommand()}},
 		{"setup", "Set up:", []*cobra.Command{c.adoptCommand(), c.applyCommand(), c.inventoryCommand(), c.grantsCommand(), c.tlsCommand(), c.keyCommand(),
 			c.joinCommand(), c.removeCommand(), c.transferCommand()}},
-		{"run", "Run:", []*cobra.Command{newServeCommand(), c.followCommand(), newDemoCommand()}},
+		{"run", "Run:", []*cobra.Command{newServeCommand(), c.followCommand(), c.dumpCommand(), newDemoCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, cmd := range group.commands {

@@ -26,8 +26,9 @@ func (c *cli) statusCommand() *cobra.Command {
 
 PROT says whether every acknowledged write is on two servers, as measured at the
 moment. UP counts the servers that answer, LAG is the most transactions that one
-of them is behind. The verdict is the name of a rule: "failoverd explain PRODUCT"
-shows why it fits.`,
+of them is behind, COPY the age of the newest snapshot in an object store where a
+dump service takes them. The verdict is the name of a rule: "failoverd explain
+PRODUCT" shows why it fits.`,
 		ValidArgsFunction: c.products,
 		RunE: func(cmd *cobra.Command, only []string) error {
 			client, err := c.client()
@@ -93,9 +94,17 @@ func (c *cli) status(ctx context.Context, client *api.Client, only []string, loc
 		return nil
 	}
 	t := table{}
-	t.head("PRODUCT", "MODE", "MASTER", "EPOCH", "PROT", "UP", "LAG", "VERDICT")
+	words, copies := []string{"PRODUCT", "MODE", "MASTER", "EPOCH", "PROT", "UP", "LAG", "VERDICT"}, anyCopies(status.Products)
+	if copies {
+		words = slices.Insert(words, 7, "COPY")
+	}
+	t.head(words...)
 	for _, p := range status.Products {
-		t.row(productRow(p)...)
+		row := productRow(p)
+		if copies {
+			row = slices.Insert(row, 7, copiesCell(p))
+		}
+		t.row(row...)
 	}
 	c.print(t)
 	for _, p := range status.Products {
@@ -241,6 +250,7 @@ func (c *cli) sayProduct(p api.Product, brake api.Brake) {
 	if p.Waiting != "" {
 		c.say(p.Name+": ", waitingText(p.Waiting))
 	}
+	c.sayCopies(p)
 }
 
 // standingText says why a server is not in rotation and how it comes back.

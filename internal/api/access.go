@@ -16,10 +16,12 @@ type access struct {
 }
 
 var (
-	anybody = access{}
-	readers = access{[]string{pki.RoleOperator, pki.RoleWatcher, pki.RoleFollower, pki.RoleDump}}
-	people  = access{[]string{pki.RoleOperator, pki.RoleWatcher}}
-	peers   = access{[]string{pki.RoleWatcher}}
+	anybody  = access{}
+	readers  = access{[]string{pki.RoleOperator, pki.RoleWatcher, pki.RoleFollower, pki.RoleDump}}
+	people   = access{[]string{pki.RoleOperator, pki.RoleWatcher}}
+	peers    = access{[]string{pki.RoleWatcher}}
+	dumpers  = access{[]string{pki.RoleDump}}
+	drillers = access{[]string{pki.RoleDump, pki.RoleOperator, pki.RoleWatcher}} // a person may drill, too
 )
 
 // ActorHeader says who asks, where there is no certificate that could.

@@ -72,6 +72,9 @@ func TestTheRoleInTheCertificateDecides(t *testing.T) {
 		{"GET", "/metrics", map[string]int{"operator": ok, "watcher": ok, "follower": ok, "dump": ok}},
 		{"GET", "/v1/peer/views?product=shop", map[string]int{"operator": forbidden, "watcher": ok, "follower": forbidden, "dump": forbidden}},
 		{"POST", "/v1/products/shop/resume", map[string]int{"operator": ok, "watcher": ok, "follower": forbidden, "dump": forbidden}},
+		{"POST", "/v1/products/shop/snapshot", map[string]int{"operator": 409, "watcher": 409, "follower": forbidden, "dump": forbidden}},
+		{"POST", "/v1/products/shop/copies", map[string]int{"operator": forbidden, "watcher": forbidden, "follower": forbidden, "dump": 409}},
+		{"POST", "/v1/products/shop/copies/event", map[string]int{"operator": 400, "watcher": 400, "follower": forbidden, "dump": 400}},
 		{"GET", "/nothing", map[string]int{"operator": 404, "watcher": 404, "follower": forbidden, "dump": forbidden}},
 	} {
 		for role, want := range c.want {

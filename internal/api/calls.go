@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
+	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
@@ -80,6 +81,23 @@ func (c *Client) Maintenance(ctx context.Context, product string, ask Maintenanc
 func (c *Client) Rebuild(ctx context.Context, product string, ask RebuildRequest) (PlanReply, error) {
 	var out PlanReply
 	return out, c.send(ctx, productPath(product, "rebuild"), ask, &out, !ask.DryRun)
+}
+
+// Snapshot asks the dump service for a snapshot now.
+func (c *Client) Snapshot(ctx context.Context, product string) (SnapshotReply, error) {
+	var out SnapshotReply
+	return out, c.send(ctx, productPath(product, "snapshot"), struct{}{}, &out, true)
+}
+
+// ReportCopies tells the leader how a product's dump service is, and gets its orders.
+func (c *Client) ReportCopies(ctx context.Context, product string, report snapshot.Report) (snapshot.Orders, error) {
+	var out snapshot.Orders
+	return out, c.send(ctx, productPath(product, "copies"), report, &out, false)
+}
+
+// NoteCopies puts something that happened to a product's copies into the history.
+func (c *Client) NoteCopies(ctx context.Context, product string, event snapshot.Event) error {
+	return c.post(ctx, productPath(product, "copies/event"), event, nil)
 }
 
 // Brake asks what the global brake does.

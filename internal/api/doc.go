@@ -15,6 +15,9 @@
 //	POST   /v1/products/{product}/mode       ModeRequest
 //	POST   /v1/products/{product}/pause      PauseRequest
 //	POST   /v1/products/{product}/resume     {}
+//	POST   /v1/products/{product}/snapshot   {} → SnapshotReply: take a snapshot now
+//	POST   /v1/products/{product}/copies     snapshot.Report → snapshot.Orders, from the dump service
+//	POST   /v1/products/{product}/copies/event snapshot.Event, for the history
 //	GET    /v1/brake                         Brake
 //	POST   /v1/brake                         BrakeRequest → Brake
 //	GET    /v1/plans/{id}?wait=30s           PlanState, as soon as it is finished or wait is over

@@ -30,6 +30,7 @@ type Options struct {
 // handler is the API over a Backend.
 type handler struct {
 	backend Backend
+	desk    *desk
 	logger  hclog.Logger
 	now     func() time.Time
 }
@@ -37,7 +38,7 @@ type handler struct {
 // NewHandler returns the API. Who may do what is decided by the client
 // certificate's role; without TLS everything is allowed, and only on a loopback address.
 func NewHandler(b Backend, o Options) http.Handler {
-	h := &handler{backend: b, logger: o.Logger, now: o.Now}
+	h := &handler{backend: b, desk: newDesk(), logger: o.Logger, now: o.Now}
 	if h.logger == nil {
 		h.logger = hclog.NewNullLogger()
 	}
@@ -51,7 +52,7 @@ func NewHandler(b Backend, o Options) http.Handler {
 	raw := func(pattern string, who access, next http.Handler) {
 		mux.Handle(pattern, h.guard(who, next))
 	}
-	raw("GET /metrics", readers, newMetrics(b, h.now)) // so that no scraper holds a certificate that may change anything
+	raw("GET /metrics", readers, newMetrics(b, h.desk, h.now)) // so that no scraper holds a certificate that may change anything
 	raw("GET /livez", anybody, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, Ack{OK: true}) }))
 	raw("GET /readyz", anybody, http.HandlerFunc(h.ready))
 	if o.Feed != nil {
@@ -76,6 +77,9 @@ const (
 	leaderFirst              // the leader, or the one that was asked while there is none
 	leaderOnly
 )
+
+// reportCopies comes once a second from every dump service, too often for a line in the log each.
+const reportCopies = "POST /v1/products/{product}/copies"
 
 type route struct {
 	pattern string
@@ -115,6 +119,9 @@ func (h *handler) routes() []route {
 		{"POST /v1/products/{product}/mode", people, leaderOnly, quick, h.mode},
 		{"POST /v1/products/{product}/pause", people, leaderOnly, quick, h.pause},
 		{"POST /v1/products/{product}/resume", people, leaderOnly, quick, h.resume},
+		{"POST /v1/products/{product}/snapshot", people, leaderOnly, quick, h.orderSnapshot},
+		{reportCopies, dumpers, leaderOnly, quick, h.reportCopies},
+		{"POST /v1/products/{product}/copies/event", drillers, leaderOnly, quick, h.noteCopies},
 		{"GET /v1/brake", people, leaderFirst, quick, h.readBrake},
 		{"POST /v1/brake", people, leaderOnly, quick, h.setBrake},
 		{"POST /v1/adopt", people, here, patient, h.adopt},
@@ -136,7 +143,7 @@ func (h *handler) serve(r route) http.Handler {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(r.atMost + quick))
 		c := &call{request: req, writer: w, actor: actor(req)}
 		body, err := r.handle(ctx, c)
-		if req.Method != http.MethodGet {
+		if req.Method != http.MethodGet && (r.pattern != reportCopies || err != nil) {
 			h.audit(c, err)
 		}
 		if err != nil {

@@ -17,10 +17,10 @@ import (
 )
 
 // newMetrics serves what the Backend knows at each scrape, in Prometheus' format.
-func newMetrics(b Backend, now func() time.Time) http.Handler {
+func newMetrics(b Backend, copies *desk, now func() time.Time) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		&metrics{backend: b, now: now, promotions: map[[2]string]float64{}, aborted: map[[2]string]float64{}, skipped: map[string]float64{}})
+		&metrics{backend: b, desk: copies, now: now, promotions: map[[2]string]float64{}, aborted: map[[2]string]float64{}, skipped: map[string]float64{}})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: quick})
 }
 
@@ -28,6 +28,7 @@ func newMetrics(b Backend, now func() time.Time) http.Handler {
 // missing from the other watchers' answers.
 type metrics struct {
 	backend Backend
+	desk    *desk
 	now     func() time.Time
 
 	mu sync.Mutex
@@ -73,7 +74,7 @@ func (m *metrics) Describe(chan<- *prometheus.Desc) {}
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	status := StatusOf(ctx, m.backend, m.now())
+	status := statusOf(ctx, m.backend, m.desk, m.now())
 	set := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
@@ -88,6 +89,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	set(metricHolds, one(status.Brake.Holds))
 	for _, p := range status.Products {
 		collectProduct(set, p)
+		collectCopies(set, p)
 	}
 	m.count(m.backend.State(), func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, value, labels...)

@@ -87,8 +87,23 @@ func (h *handler) rebuild(ctx context.Context, c *call) (any, error) {
 	reason := c.reason(ask.Reason)
 	return h.ask(ctx, c, order{epoch: ask.Epoch, dryRun: ask.DryRun, notes: rebuildNotes, mayOverride: openError,
 		plan: func(live topology.Case) (*promote.Plan, error) {
-			return promote.ForRebuild(live, ask.Server, ask.From, c.actor, reason)
+			made, err := promote.ForRebuild(live, ask.Server, ask.From, c.actor, reason)
+			return made, orRestore(live, ask.Server, err)
 		}})
+}
+
+// orRestore adds to a refused rebuild how the server gets its data where nobody is
+// left to copy it from.
+func orRestore(live topology.Case, name string, err error) error {
+	var refusal promote.Refusal
+	server, known := live.Chain.Server(name)
+	donor, why := live.Digest().Donor(name)
+	if !errors.As(err, &refusal) || !known || donor != "" || !strings.HasPrefix(why, "no server") || server.Standing == topology.In {
+		return err
+	}
+	return &Error{Code: Refused, Message: "refused, nothing was changed", Reasons: refusal.Reasons,
+		Help: fmt.Sprintf("a copy in the object store can take the place of a donor: start %s on an empty data directory, then run \"failoverd restore %s --into %s\" where dump.yaml is",
+			name, live.Chain.Product, server.Addr())}
 }
 
 func (c *call) reason(given string) string {

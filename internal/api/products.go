@@ -13,7 +13,7 @@ import (
 )
 
 func (h *handler) status(ctx context.Context, _ *call) (any, error) {
-	return StatusOf(ctx, h.backend, h.now()), nil
+	return statusOf(ctx, h.backend, h.desk, h.now()), nil
 }
 
 // product returns the named product of the journal and its name.

@@ -57,6 +57,8 @@ type Product struct {
 	ProtectedWhy string              `json:"protectedWhy,omitempty"`
 	Servers      []Server            `json:"servers"`
 	Last         *topology.Promotion `json:"lastPromotion,omitempty"`
+	// Copies are those in object stores, nil unless a dump service reports to the leader.
+	Copies *Copies `json:"copies,omitempty"`
 }
 
 // Server is one server as the watchers see it.
@@ -95,8 +97,8 @@ type Link struct {
 	SQLError  string `json:"sqlError,omitempty"`
 }
 
-// StatusOf puts together what a Backend knows. Products that vanish meanwhile are left out.
-func StatusOf(ctx context.Context, b Backend, now time.Time) Status {
+// statusOf puts together what a Backend and the desk know. Products that vanish meanwhile are left out.
+func statusOf(ctx context.Context, b Backend, copies *desk, now time.Time) Status {
 	state := b.State()
 	s := Status{Watcher: b.ID(), Leads: b.IsLeader(), Term: b.Term(), Watchers: b.Watchers(), Products: []Product{}, Brake: brakeOf(state, now)}
 	s.Leader.ID, s.Leader.API = b.Leader()
@@ -112,7 +114,11 @@ func StatusOf(ctx context.Context, b Backend, now time.Time) Status {
 			live = Live{Case: topology.Case{Chain: state.Products[name].Chain, Watchers: len(s.Watchers), Now: now},
 				Verdict: topology.Verdict{Rule: "unknown", Action: topology.None, Why: err.Error()}}
 		}
-		s.Products = append(s.Products, productOf(live, state.Products[name].Open))
+		p := productOf(live, state.Products[name].Open)
+		if s.Leads { // a watcher that led before has old reports
+			p.Copies = copies.copies(name, now)
+		}
+		s.Products = append(s.Products, p)
 	}
 	return s
 }

@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"config":    {},
 	"inventory": {"topology"},
 	"watcher":   {"topology", "promote", "journal", "publish"},
-	"api":       {"topology", "promote", "journal", "publish", "inventory", "pki"},
+	"api":       {"topology", "promote", "journal", "publish", "inventory", "pki", "snapshot"},
 	"sim":       {"topology", "promote", "journal", "publish", "watcher"},
 	// What tests of several packages share.
 	"object/objecttest":  {"object"},

@@ -30,6 +30,7 @@ type Command struct {
 	Events    *Events       `json:"events,omitempty"`
 	Brake     *Brake        `json:"brake,omitempty"`
 	Skipped   *Skipped      `json:"skipped,omitempty"`
+	Copies    *Copies       `json:"copies,omitempty"`
 }
 
 // Inventory replaces the inventories of the products it names, and removes those in Remove.
@@ -141,6 +142,8 @@ func (s *State) Do(index uint64, c Command) error {
 		return s.brake(index, c)
 	case c.Skipped != nil:
 		return s.skipped(index, c)
+	case c.Copies != nil:
+		return s.copies(index, c)
 	}
 	return fmt.Errorf("journal entry %d is of a kind that this version of failoverd does not know: upgrade this watcher", index)
 }

@@ -133,8 +133,25 @@ func (p *Product) effect(step promote.Step, note promote.Note, at time.Time) {
 	case promote.Writable:
 		if plan.After != nil && !p.Open.Undoing {
 			p.promoted(*plan.After, at)
+			p.cut(note.Cut, at)
 		}
 	}
+}
+
+// cut notes where the history of the epochs before ends. The set of a watcher that
+// knows no cuts is empty.
+func (p *Product) cut(set topology.GTIDSet, at time.Time) {
+	if set.Empty() {
+		return
+	}
+	c := topology.Cut{Epoch: p.Chain.Epoch, Server: p.Open.Plan.Target, GTIDs: set, At: at}
+	for _, s := range p.Chain.Servers {
+		if s.Name == c.Server {
+			c.UUID = s.UUID
+		}
+	}
+	p.Cuts = append(append([]topology.Cut(nil), p.Cuts...), c)
+	p.Cuts = p.Cuts[max(0, len(p.Cuts)-cutsKept):]
 }
 
 // mayBeArmed notes that a server may offer acknowledgements that nobody counts on.
@@ -179,7 +196,7 @@ func (s *State) close(index uint64, p *Product, at time.Time, outcome string) {
 	plan := p.Open.Plan
 	phases := append([]promote.Note(nil), p.Open.Notes...)
 	for i := range phases {
-		phases[i].HighWater, phases[i].Errant, phases[i].Burned = topology.GTIDSet{}, topology.GTIDSet{}, topology.GTIDSet{} // the history is for people
+		phases[i].HighWater, phases[i].Errant, phases[i].Burned, phases[i].Cut = topology.GTIDSet{}, topology.GTIDSet{}, topology.GTIDSet{}, topology.GTIDSet{} // the history is for people
 	}
 	s.record(Entry{ID: index, At: at, Product: plan.Product, What: string(plan.Kind), Outcome: outcome, Actor: plan.Actor, Why: plan.Why,
 		Epoch: p.Chain.Epoch, Plan: plan.ID, From: plan.From, To: plan.Target, Loss: plan.Loss, Ms: max(0, at.Sub(p.OpenedAt).Milliseconds()), Phases: phases})

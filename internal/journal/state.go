@@ -32,6 +32,9 @@ type Product struct {
 	Open  *promote.Progress `json:"open,omitempty"`
 	// OpenedAt is when the open plan was accepted, by the leader's clock.
 	OpenedAt time.Time `json:"openedAt,omitzero"`
+	// Cuts say where each epoch's history ends, oldest first: the latest cutsKept promotions. One
+	// that was overtaken before it said so has none.
+	Cuts []topology.Cut `json:"cuts,omitempty"`
 }
 
 // Head is a published document. The journal decides its version, so a document
@@ -66,6 +69,9 @@ type Entry struct {
 
 // historyKept bounds the history, for the whole state is one raft snapshot.
 const historyKept = 500
+
+// cutsKept bounds the cuts: whoever keeps copies of a chain has written them down by then.
+const cutsKept = 50
 
 // New returns an empty state.
 func New() *State { return &State{Products: map[string]*Product{}} }

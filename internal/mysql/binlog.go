@@ -30,15 +30,25 @@ const (
 )
 
 // ReadBinlog implements errant.Source. It reads as a replica does, with the
-// replication account, of a closed server too, but not of one in offline mode; it
+// replication account, of a closed server too, but not of one in offline mode.
+func (s *Server) ReadBinlog(ctx context.Context, without topology.GTIDSet, yield func(event []byte) (more bool, err error)) error {
+	reading := s.cfg
+	reading.Account = s.cfg.Replication.Account
+	return reading.ReadBinlog(ctx, without, yield, func() (more bool, err error) { return false, nil })
+}
+
+// ReadBinlog gives every raw event of the server's binary log, but for the transactions
+// in without, to yield, as a replica that logs in with the account of c would get it; it
 // never acknowledges anything. A server id that is drawn from the upper half of
 // all clashes with nobody, and an own UUID keeps the server from taking it for a
 // replica that came back. The server leaves out what without names, so it sends no
 // more than is asked for, and without checksums. It says nothing at the end of its
-// log, but then sends heartbeats from the same position.
-func (s *Server) ReadBinlog(ctx context.Context, without topology.GTIDSet, yield func(event []byte) (more bool, err error)) error {
+// log, but then sends heartbeats from the same position: each time idle is asked
+// whether to go on waiting. Either may end the reading by more = false. The error
+// wraps the server's refusal where the log no longer holds what without lacks; see IsPurged.
+func (c Config) ReadBinlog(ctx context.Context, without topology.GTIDSet, yield func(event []byte) (more bool, err error), idle func() (more bool, err error)) error {
 	const op = "read binary log"
-	account := s.cfg.Replication.Account
+	account := c.Account
 	if account.User == "" {
 		return fmt.Errorf("%s: no replication account is configured", op)
 	}
@@ -46,7 +56,7 @@ func (s *Server) ReadBinlog(ctx context.Context, without topology.GTIDSet, yield
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	host, port, err := net.SplitHostPort(s.cfg.Addr)
+	host, port, err := net.SplitHostPort(c.Addr)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
@@ -58,7 +68,7 @@ func (s *Server) ReadBinlog(ctx context.Context, without topology.GTIDSet, yield
 	defer cancel()
 	syncer := replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
 		ServerID: 1<<31 + rand.Uint32N(1<<31), Flavor: gomysql.MySQLFlavor,
-		Host: host, Port: uint16(number), User: account.User, Password: account.Password, TLSConfig: s.binlogTLS(host),
+		Host: host, Port: uint16(number), User: account.User, Password: account.Password, TLSConfig: c.binlogTLS(host),
 		Localhost:       "failoverd",
 		Dialer:          dialerOf(ctx),
 		RawModeEnabled:  true, // whoever reads it parses it
@@ -81,7 +91,9 @@ func (s *Server) ReadBinlog(ctx context.Context, without topology.GTIDSet, yield
 			// One position twice: it waits for what is yet to be written.
 			position := strconv.FormatUint(uint64(e.Header.LogPos), 10) + string(e.RawData[replication.EventHeaderSize:])
 			if position == last {
-				return nil
+				if more, err := idle(); err != nil || !more {
+					return err
+				}
 			}
 			last = position
 			continue
@@ -91,6 +103,13 @@ func (s *Server) ReadBinlog(ctx context.Context, without topology.GTIDSet, yield
 			return err
 		}
 	}
+}
+
+// IsPurged says whether an error of ReadBinlog means that the server no longer has, or
+// never had, what was asked for: error 1236, ER_SOURCE_FATAL_ERROR_READING_BINLOG.
+func IsPurged(err error) bool {
+	var refusal *gomysql.MyError
+	return errors.As(err, &refusal) && refusal.Code == gomysql.ER_MASTER_FATAL_ERROR_READING_BINLOG
 }
 
 // dialerOf makes connections that end with ctx, which the library does not take.
@@ -106,15 +125,15 @@ func dialerOf(ctx context.Context) func(context.Context, string, string) (net.Co
 }
 
 // binlogTLS is the TLS that the control session uses, with the server's name.
-func (s *Server) binlogTLS(host string) *tls.Config {
-	if s.cfg.TLS == nil {
+func (c Config) binlogTLS(host string) *tls.Config {
+	if c.TLS == nil {
 		return nil
 	}
-	c := s.cfg.TLS.Clone()
-	if c.ServerName == "" {
-		c.ServerName = host
+	verifying := c.TLS.Clone()
+	if verifying.ServerName == "" {
+		verifying.ServerName = host
 	}
-	return c
+	return verifying
 }
 
 // binlogError makes the library's errors those of the rest of this package: what

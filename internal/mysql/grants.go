@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"crypto/tls"
 	"strings"
 )
@@ -40,6 +41,20 @@ func grantee(a Account) string { return quote(a.User) + "@'%'" }
 // quote makes a string literal for the default sql_mode.
 func quote(text string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(text) + "'"
+}
+
+// MissingGrants logs in with the configured account and returns the statements that
+// give it what it lacks of the privileges on *.*, none when it lacks nothing.
+func MissingGrants(ctx context.Context, cfg Config, privileges []string) ([]string, error) {
+	lines, err := grantLines(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, m := range missingGrants(lines, privileges, nil) {
+		out = append(out, "GRANT "+m+" TO "+grantee(cfg.Account))
+	}
+	return out, nil
 }
 
 // missingGrants are the privileges of need that SHOW GRANTS does not list, in

@@ -199,6 +199,9 @@ type Note struct {
 	// the chain's high-water mark with the promotion: whoever follows that master
 	// may lack some of it for a while and must not be promoted meanwhile.
 	HighWater topology.GTIDSet `json:"highWater,omitzero"`
+	// Cut is what a writable step found executed at the next master before it was opened,
+	// or, when that was cut short and done again, with what it took since.
+	Cut topology.GTIDSet `json:"cut,omitzero"`
 	// Errant is what a saved step found; Clone the latest clone that the server had
 	// received then, "none" for none.
 	Errant topology.GTIDSet `json:"errant,omitzero"`

@@ -105,6 +105,9 @@ func writable(ctx context.Context, s site) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if s.plan.Kind.Promotes() && s.step.Server == s.plan.Target {
+		s.note.Cut = facts.Executed
+	}
 	open := !facts.SuperReadOnly && !facts.ReadOnly
 	// Where writes are acknowledged already, it is for acks alone to ask for fewer:
 	// this step may be an old one, and the journal count on more by now.

@@ -60,3 +60,15 @@ func TestOnlyAcksLowersWhatAnOpenMasterWaitsFor(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatTheNextMasterHoldsIsNotedWhenItIsOpened(t *testing.T) {
+	executed := topology.MustGTIDSet("0a000000-0000-4000-8000-00000000000a:1-9")
+	chain := topology.Chain{Product: "shop", Policy: topology.DefaultPolicy(), Servers: []topology.Server{{Name: "a", Seat: topology.Master}, {Name: "b", Seat: topology.Candidate}}}
+	server := &oneServer{facts: topology.Facts{ReadOnly: true, SuperReadOnly: true, Executed: executed, Source: topology.SourceSemiSync{Installed: true, Enabled: true, On: true, Acks: 1}}}
+	note, err := Reach(t.Context(), itsWorld{one: server}, chain, Plan{Kind: Failover, Product: "shop", Target: "b"}, Step{Goal: Writable, Server: "b"})
+	require.NoError(t, err)
+	assert.Equal(t, executed, note.Cut)
+	note, err = Reach(t.Context(), itsWorld{one: server}, chain, Plan{Kind: Protect, Product: "shop"}, Step{Goal: Writable, Server: "b"})
+	require.NoError(t, err)
+	assert.True(t, note.Cut.Empty(), "nothing ends here")
+}

@@ -1,9 +1,11 @@
 package snapshot
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // KeyOf is the key of a canonical row of a Seekable table.
@@ -40,4 +42,31 @@ func decimal(field []byte, unsigned bool) (string, error) {
 		return strconv.FormatUint(word, 10), nil
 	}
 	return strconv.FormatInt(int64(word), 10), nil
+}
+
+// Compare orders keys as the server does: -1, 0 or 1.
+func (k Key) Compare(other Key) int {
+	for i := range min(len(k), len(other)) {
+		if c := compareDecimals(k[i], other[i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(k), len(other))
+}
+
+func compareDecimals(a, b string) int {
+	a, isNegative := strings.CutPrefix(a, "-")
+	b, otherIsNegative := strings.CutPrefix(b, "-")
+	switch {
+	case isNegative != otherIsNegative && isNegative:
+		return -1
+	case isNegative != otherIsNegative:
+		return 1
+	case isNegative:
+		a, b = b, a
+	}
+	if c := cmp.Compare(len(a), len(b)); c != 0 {
+		return c
+	}
+	return strings.Compare(a, b)
 }

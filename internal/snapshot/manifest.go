@@ -108,6 +108,9 @@ type Chunk struct {
 type Delta struct {
 	Deletes *Chunk `json:"deletes,omitempty"` // rows with the key's columns alone
 	Upserts *Chunk `json:"upserts,omitempty"`
+	// Touches are the places in the table's Chunks that its keys belong to, as runs of
+	// first and last; known for a table that is Seekable.
+	Touches [][2]int `json:"touches,omitempty"`
 }
 
 // Key is a value of a Seekable table's key: a decimal number for each of its columns.

@@ -59,6 +59,9 @@ func (w Wire) Integer() bool {
 	return false
 }
 
+// IsString says whether values are sent as strings: a length and bytes.
+func (w Wire) IsString() bool { return w.width() == -2 }
+
 var errRow = errors.New("row does not fit its table's columns")
 
 // SplitRow cuts a canonical row into its values: those of fixed width in little

@@ -19,8 +19,11 @@ type Sum [4]uint64
 func (s *Sum) Add(row []byte) { s.Join(sumOf(row)) }
 
 // Remove counts a row out.
-func (s *Sum) Remove(row []byte) {
-	other, borrow := sumOf(row), uint64(0)
+func (s *Sum) Remove(row []byte) { s.Part(sumOf(row)) }
+
+// Part counts all rows of another sum out.
+func (s *Sum) Part(other Sum) {
+	borrow := uint64(0)
 	for i := range s {
 		s[i], borrow = bits.Sub64(s[i], other[i], borrow)
 	}

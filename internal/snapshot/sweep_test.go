@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -343,12 +344,11 @@ func TestASweepThatCouldNotRenewItsLeaseEnds(t *testing.T) {
 		old := b.full()
 		time.Sleep(40 * 24 * time.Hour)
 		b.full()
-		first := true
+		var taken atomic.Bool
 		b.store.Inject(func(_ context.Context, call object.Call) object.Fault {
-			if call.Method == "put" && strings.Contains(call.Key, "leases/sweeps") && !first {
+			if call.Method == "put" && strings.Contains(call.Key, "leases/sweeps") && taken.Swap(true) {
 				return object.Fault{Err: object.ErrUnavailable}
 			}
-			first = false
 			if call.Method == "get" && strings.HasSuffix(call.Key, "catalog") {
 				time.Sleep(leaseLife)
 			}

@@ -58,6 +58,8 @@ type Stage struct {
 	Webs     []*Web
 	// Followers are those that StartFollower started.
 	Followers []*Follower
+	// Dump is the dump service, nil unless StartDump started one.
+	Dump *Dump
 	// Client speaks to the watchers as an operator.
 	Client *api.Client
 	// Flags are what the CLI needs to reach the watchers.
@@ -386,6 +388,9 @@ func (s *Stage) Close() error {
 	}
 	for _, f := range s.Followers {
 		f.Kill()
+	}
+	if s.Dump != nil {
+		s.Dump.Kill()
 	}
 	if s.S3 != nil {
 		s.S3.Close()

@@ -1,6 +1,12 @@
 package dump
 
-import "github.com/failoverd/failoverd/internal/mysql"
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/failoverd/failoverd/internal/mysql"
+)
 
 // privileges is the least with which everything of a server can be read at one point:
 // rows and accounts; definitions; stopping and starting the applier; locking
@@ -18,4 +24,10 @@ func Grants(a mysql.Account) []string {
 		"GRANT " + privileges + " ON *.* TO " + who,
 		"GRANT " + dynamicPrivileges + " ON *.* TO " + who,
 	}
+}
+
+// MissingGrants logs in with the configured account and returns the statements that
+// give it what it lacks, none when it lacks nothing.
+func MissingGrants(ctx context.Context, cfg mysql.Config) ([]string, error) {
+	return mysql.MissingGrants(ctx, cfg, slices.Concat(strings.Split(privileges, ", "), strings.Split(dynamicPrivileges, ", ")))
 }

@@ -77,7 +77,7 @@ func caughtUp(t *testing.T, master, slave *testenv.Server) {
 	var executed string
 	require.NoError(t, master.DB().QueryRowContext(t.Context(), "SELECT @@GLOBAL.gtid_executed").Scan(&executed))
 	var late int
-	require.NoError(t, slave.DB().QueryRowContext(t.Context(), "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 60)", executed).Scan(&late))
+	require.NoError(t, slave.DB().QueryRowContext(t.Context(), "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 180)", executed).Scan(&late))
 	require.Zero(t, late, "the dump slave does not catch up")
 }
 

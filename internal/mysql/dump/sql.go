@@ -51,6 +51,10 @@ WHERE SERVICE_STATE = 'ON' ORDER BY CHANNEL_NAME`
 	// beginSQL opens a view of the data as of now.
 	beginSQL = `START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY`
 
+	// lockSQL takes a lock of that name, if nobody has it, and names the session that has.
+	// Any version; no privilege.
+	lockSQL = `SELECT GET_LOCK(%[1]s, 0), IS_USED_LOCK(%[1]s)`
+
 	// preparedSQL lists XA transactions that are prepared, in hexadecimal.
 	// Privilege: XA_RECOVER_ADMIN.
 	preparedSQL = `XA RECOVER CONVERT XID`

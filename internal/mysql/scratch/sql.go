@@ -13,6 +13,12 @@ DROP USER root@localhost;
 `
 
 const (
+	// withoutLogSQL to closeServerSQL drop one's own account, and leave no GTID behind.
+	withoutLogSQL  = `SET SESSION sql_log_bin = 0`
+	openServerSQL  = `SET GLOBAL super_read_only = 0`
+	dropOwnSQL     = `DROP USER CURRENT_USER()`
+	closeServerSQL = `SET GLOBAL super_read_only = 1`
+
 	// changeSourceSQL is for a link that is looked at for some seconds. 8.0.23.
 	changeSourceSQL = `CHANGE REPLICATION SOURCE TO SOURCE_HOST = ?, SOURCE_PORT = ?, SOURCE_USER = ?, SOURCE_PASSWORD = ?,
  SOURCE_AUTO_POSITION = 1, SOURCE_HEARTBEAT_PERIOD = 0.5, SOURCE_CONNECT_RETRY = 1, GET_SOURCE_PUBLIC_KEY = 1%s FOR CHANNEL ''`
