@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -98,7 +99,7 @@ func (b *base) plans(ctx context.Context, packer *Packer, schema Schema) ([]tabl
 	for i, t := range schema.Tables {
 		choice, parent := &b.choices[i], b.tables[t.ID()]
 		plan := &plans[i]
-		plan.Way = string(choice.Way)
+		plan.Way, plan.Why = string(choice.Way), choice.Why
 		switch choice.Way {
 		case ByWhole:
 			continue
@@ -109,14 +110,21 @@ func (b *base) plans(ctx context.Context, packer *Packer, schema Schema) ([]tabl
 		case ByChunks:
 			plan.Pieces = piecesOf(parent.Data.Chunks, choice.Dirty)
 		}
-		if choice.Way == ByDelta {
+		switch {
+		case choice.Way == ByDelta && len(t.Key) == 0: // rows that came are chunks like others
+			added, err := writeChunks(ctx, packer, choice.Rows)
+			if err != nil {
+				return nil, fmt.Errorf("store the new rows of %s: %w", t.ID(), err)
+			}
+			plan.Pieces = append(plan.Pieces, piece{Keep: added})
+		case choice.Way == ByDelta:
 			deltas, err := WriteDelta(ctx, packer, choice.Rows)
 			if err != nil {
 				return nil, fmt.Errorf("store the changed rows of %s: %w", t.ID(), err)
 			}
 			plan.Deltas = append(plan.Deltas[:len(plan.Deltas):len(plan.Deltas)], deltas...)
-			choice.Rows = nil
 		}
+		choice.Rows = nil
 	}
 	if err := packer.Flush(ctx); err != nil {
 		return nil, fmt.Errorf("store changed rows: %w", err)
@@ -127,12 +135,11 @@ func (b *base) plans(ctx context.Context, packer *Packer, schema Schema) ([]tabl
 // piecesOf are the chunks that are kept and the ranges that are read, in order.
 func piecesOf(chunks []Chunk, dirty []int) (pieces []piece) {
 	at := 0
-	for i, run := range runsOf(append([]int(nil), dirty...)) {
+	for _, run := range runsOf(slices.Clone(dirty)) { // neighbours are read as one
 		if run[0] > at {
 			pieces = append(pieces, piece{Keep: chunks[at:run[0]]})
 		}
-		read := DirtyRanges(chunks, dirty)[i]
-		pieces = append(pieces, piece{Read: &read})
+		pieces = append(pieces, piece{Read: &Range{After: chunks[run[0]].After, Upto: chunks[run[1]].Upto}})
 		at = run[1] + 1
 	}
 	if at < len(chunks) {

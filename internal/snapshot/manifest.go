@@ -62,6 +62,8 @@ type TableSummary struct {
 	Sum   Sum   `json:"sum"`
 	// Way is how it was taken: whole, same, chunks or delta.
 	Way string `json:"way"`
+	// Why says what spoke against a cheaper way, empty where everything is read anyway.
+	Why string `json:"why,omitempty"`
 }
 
 // Totals sum a snapshot up.

@@ -153,7 +153,7 @@ func finish(ctx context.Context, r TakeRequest, before *base, m *Manifest, schem
 func (m *Manifest) sum(catalog Catalog, plans []tablePlan) {
 	m.Tables = make([]TableSummary, len(catalog.Tables))
 	for i, t := range catalog.Tables {
-		s := TableSummary{TableID: t.TableID, Way: plans[i].Way}
+		s := TableSummary{TableID: t.TableID, Way: plans[i].Way, Why: plans[i].Why}
 		for _, c := range t.Chunks {
 			s.Rows += c.Rows
 			s.Bytes += c.Raw
