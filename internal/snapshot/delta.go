@@ -39,6 +39,23 @@ func WriteDelta(ctx context.Context, packer *Packer, rows []ChangedRow) ([]Delta
 	return deltas, nil
 }
 
+// writeChunks writes rows that came to a table without a key: nothing tells them
+// from rows that were there, so they are chunks and no delta.
+func writeChunks(ctx context.Context, packer *Packer, rows []ChangedRow) (chunks []Chunk, err error) {
+	piece := deltaPiece{}
+	for i, row := range rows {
+		piece.add(row)
+		if len(piece.plain) < deltaBytes && i < len(rows)-1 {
+			continue
+		}
+		if piece.chunk.Ref, err = packer.Add(ctx, piece.plain); err != nil {
+			return nil, err
+		}
+		chunks, piece = append(chunks, piece.chunk), deltaPiece{plain: piece.plain[:0]}
+	}
+	return chunks, nil
+}
+
 type deltaPiece struct {
 	plain   []byte
 	chunk   Chunk
@@ -85,37 +102,4 @@ func runsOf(numbers []int) (runs [][2]int) {
 		}
 	}
 	return runs
-}
-
-// DirtyRanges are the ranges to read again for dirty chunks: neighbours are one.
-func DirtyRanges(chunks []Chunk, dirty []int) (ranges []Range) {
-	for _, run := range runsOf(slices.Clone(dirty)) {
-		ranges = append(ranges, Range{After: chunks[run[0]].After, Upto: chunks[run[1]].Upto})
-	}
-	return ranges
-}
-
-// Renew puts what was read again in the place of dirty chunks: fresh has the chunks of each of the
-// DirtyRanges. A range that has no rows any more goes to its neighbour, so that the
-// chunks leave no gap.
-func Renew(chunks []Chunk, dirty []int, fresh [][]Chunk) []Chunk {
-	var out []Chunk
-	at := 0
-	for i, run := range runsOf(slices.Clone(dirty)) {
-		out = append(out, chunks[at:run[0]]...)
-		out = append(out, fresh[i]...)
-		at = run[1] + 1
-	}
-	out = append(out, chunks[at:]...)
-	for i := range out {
-		if i == 0 {
-			out[i].After = nil
-		} else {
-			out[i].After = out[i-1].Upto
-		}
-		if i == len(out)-1 {
-			out[i].Upto = nil
-		}
-	}
-	return out
 }

@@ -101,11 +101,16 @@ func (w *tableWorld) snapshot(ctx context.Context) Choice {
 		require.NoError(w.t, err)
 		next.Data = TableData{Chunks: w.parent.Data.Chunks, Deltas: append(slices.Clone(w.parent.Data.Deltas), deltas...)}
 	case ByChunks:
-		var fresh [][]Chunk
-		for _, r := range DirtyRanges(w.parent.Data.Chunks, choice.Dirty) {
-			fresh = append(fresh, w.read(ctx, packer, r))
+		plan := tablePlan{Pieces: piecesOf(w.parent.Data.Chunks, choice.Dirty)}
+		fresh := make([][]Chunk, len(plan.Pieces))
+		for i, p := range plan.Pieces {
+			if p.Read != nil {
+				if fresh[i] = w.read(ctx, packer, *p.Read); len(fresh[i]) == 0 {
+					fresh[i] = []Chunk{{Upto: p.Read.Upto}}
+				}
+			}
 		}
-		next.Data.Chunks = Renew(w.parent.Data.Chunks, choice.Dirty, fresh)
+		next.Data.Chunks = assemble(w.table, plan, fresh)
 	case ByWhole:
 		next.Data.Chunks = w.read(ctx, packer, Range{})
 	}

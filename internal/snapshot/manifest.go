@@ -35,6 +35,11 @@ type Manifest struct {
 	// snapshot whose chunks were referred to.
 	Full   bool   `json:"full"`
 	Parent string `json:"parent,omitempty"`
+	// FullAt is the Point of the latest full snapshot that it goes back to, its own when it is full.
+	FullAt time.Time `json:"fullAt,omitzero"`
+	// Drifted are tables that were read and are not what the snapshot before and the log
+	// since would make of them: something changed them past the log. This snapshot has them as they are.
+	Drifted []TableID `json:"drifted,omitempty"`
 	// Schema holds the Schema, Catalog the Catalog, both JSON.
 	Schema  Ref            `json:"schema"`
 	Catalog Ref            `json:"catalog"`
@@ -57,6 +62,8 @@ type TableSummary struct {
 	Sum   Sum   `json:"sum"`
 	// Way is how it was taken: whole, same, chunks or delta.
 	Way string `json:"way"`
+	// Why says what spoke against a cheaper way, empty where everything is read anyway.
+	Why string `json:"why,omitempty"`
 }
 
 // Totals sum a snapshot up.

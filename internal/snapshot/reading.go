@@ -17,7 +17,7 @@ const wayWhole = "whole"
 
 // tablePlan is how a table is taken. Without pieces it is read whole.
 type tablePlan struct {
-	Way string
+	Way, Why string
 	// Pieces are, in the order of the key, chunks to keep and ranges to read.
 	Pieces []piece
 	Deltas []Delta

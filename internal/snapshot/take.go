@@ -23,6 +23,12 @@ type TakeRequest struct {
 	Workers int
 	// BytesPerSecond bounds what is read from the server, canonical bytes; 0 is no bound.
 	BytesPerSecond int64
+	// Parent is the snapshot before, in the same store, and Changes what the server's log
+	// says of the time since: with both, only what changed is read. Nil: everything is.
+	Parent  *Manifest
+	Changes Changes
+	// Full reads everything all the same, and holds it against Parent and Changes.
+	Full bool
 	// Diverged says which of the point's transactions the chain does not have. May be nil.
 	Diverged func(ctx context.Context, point topology.GTIDSet) (topology.GTIDSet, error)
 	// Progress hears how far it is, about once a megabyte. It must not wait. May be nil.
@@ -68,39 +74,76 @@ func Take(ctx context.Context, r TakeRequest) (Manifest, error) {
 	if err != nil {
 		return m, fmt.Errorf("read the schema: %w", err)
 	}
+	before, why, err := findBase(ctx, r, about, schema)
+	if err != nil {
+		return m, caused(ctx, err)
+	}
+	if why != "" {
+		m.Warnings = append(m.Warnings, "everything was read: "+why)
+	}
 	reading := newReading(r, m.ID, point, schema)
 	plans := make([]tablePlan, len(schema.Tables))
 	for i := range plans {
 		plans[i].Way = wayWhole
 	}
+	m.FullAt = m.Point
+	if before != nil && !r.Full {
+		m.Full, m.Parent, m.FullAt = false, before.manifest.ID, before.manifest.FullAt
+		packer := NewPacker(r.Store, r.Box, reading.prefix+"d-")
+		defer packer.Close()
+		if plans, err = before.plans(ctx, packer, schema); err != nil {
+			return m, caused(ctx, err)
+		}
+		reading.progress.Estimate = before.estimate(point, schema.Tables)
+	}
 	catalog, err := reading.run(ctx, plans)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return m, err
+		return m, caused(ctx, err)
 	}
 	m.sum(catalog, plans)
+	if before != nil {
+		m.Drifted = before.drifted(m.Tables)
+	}
 	m.Totals.ReadBytes, m.Totals.StoredBytes = reading.progress.Bytes, reading.progress.Stored
-	return m, finish(ctx, r, &m, schema, catalog)
+	return m, finish(ctx, r, before, &m, schema, catalog)
+}
+
+// caused is the context's cause where it ended, err otherwise.
+func caused(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // finish writes what refers to the rows: the manifest last of all.
-func finish(ctx context.Context, r TakeRequest, m *Manifest, schema Schema, catalog Catalog) (err error) {
-	put := func(name string, content any) (Ref, error) {
-		plain, err := json.Marshal(content)
-		if err != nil {
-			return Ref{}, err
-		}
+func finish(ctx context.Context, r TakeRequest, before *base, m *Manifest, schema Schema, catalog Catalog) error {
+	schemaPlain, err := json.Marshal(schema)
+	if err != nil {
+		return err
+	}
+	catalogPlain, err := json.Marshal(catalog)
+	if err != nil {
+		return err
+	}
+	hasSchema, hasCatalog := false, false
+	if before != nil && !m.Full {
+		hasSchema, hasCatalog = before.reuse(m, schemaPlain)
+	}
+	put := func(name string, plain []byte) (Ref, error) {
 		ref, err := PutSealed(ctx, r.Store, r.Box, DataPrefix(m.Product, m.ID)+name, plain)
 		m.Totals.StoredBytes += ref.Bytes
 		return ref, err
 	}
-	if m.Schema, err = put("schema", schema); err != nil {
-		return fmt.Errorf("store the schema: %w", err)
+	if !hasSchema {
+		if m.Schema, err = put("schema", schemaPlain); err != nil {
+			return fmt.Errorf("store the schema: %w", err)
+		}
 	}
-	if m.Catalog, err = put("catalog", catalog); err != nil {
-		return fmt.Errorf("store the catalog: %w", err)
+	if !hasCatalog {
+		if m.Catalog, err = put("catalog", catalogPlain); err != nil {
+			return fmt.Errorf("store the catalog: %w", err)
+		}
 	}
 	m.Finished = time.Now().UTC()
 	return PutManifest(ctx, r.Store, r.Box, *m)
@@ -110,7 +153,7 @@ func finish(ctx context.Context, r TakeRequest, m *Manifest, schema Schema, cata
 func (m *Manifest) sum(catalog Catalog, plans []tablePlan) {
 	m.Tables = make([]TableSummary, len(catalog.Tables))
 	for i, t := range catalog.Tables {
-		s := TableSummary{TableID: t.TableID, Way: plans[i].Way}
+		s := TableSummary{TableID: t.TableID, Way: plans[i].Way, Why: plans[i].Why}
 		for _, c := range t.Chunks {
 			s.Rows += c.Rows
 			s.Bytes += c.Raw

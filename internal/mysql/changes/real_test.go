@@ -17,6 +17,7 @@ import (
 	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/internal/topology"
 	"github.com/failoverd/failoverd/testenv"
+	"github.com/failoverd/failoverd/testenv/horrors"
 )
 
 // realServers are two mysqlds, shared by the tests of this package, which do not
@@ -54,7 +55,7 @@ func mysqld(t *testing.T, name string) *testenv.Server {
 	realServers.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Relaxed: true,
+		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Relaxed: true, Config: horrors.Config,
 			Servers: []testenv.ServerSpec{{Name: "a", Seat: testenv.Master}, {Name: "b", Seat: testenv.Dump}}})
 	})
 	require.NoError(t, realServers.err)
