@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/failoverd/failoverd/internal/api"
+	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/testenv"
 	"github.com/failoverd/failoverd/testenv/stage"
 )
@@ -39,7 +41,7 @@ code is 1 when a promise was broken. Scripts: ` + strings.Join(scriptNames(), ",
 			if script == "" {
 				script = "kill-master"
 			}
-			if _, ok := scripts[script]; !ok {
+			if _, ok := scripts[script]; !ok && script != drillScript {
 				return usageError(fmt.Errorf("there is no script %q: take %s", script, strings.Join(scriptNames(), ", ")))
 			}
 			binary, err := os.Executable()
@@ -56,8 +58,17 @@ code is 1 when a promise was broken. Scripts: ` + strings.Join(scriptNames(), ",
 			}
 			defer s.Close()
 			say("chain " + s.Product + " is up and written to")
-			if interactive {
+			if interactive || script == drillScript {
+				// A snapshot each minute, so that an audience sees one.
+				if err := s.StartDump(ctx, "every: 1m", "scrub: {every: 0s}"); err != nil {
+					return demoFailed(ctx, err)
+				}
+			}
+			switch {
+			case interactive:
 				return newScreen(s).run(ctx)
+			case script == drillScript:
+				return runDrill(ctx, s, asJSON, say)
 			}
 			return runScript(ctx, s, script, asJSON, say)
 		},
@@ -125,6 +136,35 @@ var scripts = map[string]stage.Script{
 	"kill-leader-and-master": stage.KillLeaderAndMaster,
 }
 
+// drillScript breaks nothing: it restores a copy from the store and compares it.
+const drillScript = "drill"
+
+func runDrill(ctx context.Context, s *stage.Stage, asJSON bool, say func(string)) error {
+	say("the dump service takes the first snapshot")
+	copies, err := s.AwaitCopies(ctx, "the first copy", 2*time.Minute, func(c api.Copies) bool { return c.Newest != nil })
+	if err != nil {
+		return demoFailed(ctx, err)
+	}
+	say("restoring " + copies.Newest.ID + " on a server of its own")
+	out, err := s.Drill(ctx)
+	if err != nil {
+		return demoFailed(ctx, err)
+	}
+	if asJSON {
+		_, err = os.Stdout.Write(out)
+		return err
+	}
+	var report snapshot.DrillReport
+	if err := json.Unmarshal(out, &report); err != nil {
+		return err
+	}
+	fmt.Printf("\n%s was restored in %s: %d rows; every one was read back and is as it was\n", report.Snapshot, took(int64(report.RTOSeconds*1000)), report.Rows)
+	if report.Joined != "" {
+		fmt.Println("then it replicated: " + report.Joined)
+	}
+	return nil
+}
+
 func scriptNames() []string {
-	return []string{"kill-master", "freeze-master", "switchover", "kill-leader-and-master"}
+	return []string{"kill-master", "freeze-master", "switchover", "kill-leader-and-master", drillScript}
 }

@@ -287,15 +287,16 @@ func (c *cli) printRestored(done restored, h *snapshot.History, r restoring) err
 	for _, n := range done.Report.Notes {
 		c.say("  note: ", n.Text)
 	}
-	fmt.Fprintf(c.out, "%s in %s: %s tables, %s rows", c.paint(good, "restored"), took(done.Ms), groupText(int64(done.Report.Tables)), groupText(done.Report.Rows))
+	fmt.Fprintf(c.out, "%s in %s: %s, %s rows", c.paint(good, "restored"), took(done.Ms), several(done.Report.Tables, "table"), groupText(done.Report.Rows))
 	if h != nil && !h.GTIDs.Empty() {
 		fmt.Fprintf(c.out, ", and %s up to %s", several(int(done.Replayed), "transaction"), at(done.Last))
 	}
 	fmt.Fprintln(c.out)
 	switch {
 	case len(r.only) > 0:
-	case r.dir != "":
-		c.say("", fmt.Sprintf("start it: mysqld --defaults-file=%s/my.cnf. It boots read-only; \"failoverd apply\" takes it into an inventory, as the master of a new chain or as a replica of an old one", r.dir))
+	case r.dir != "": // not wrapped, for it is to be copied
+		fmt.Fprintf(c.out, "start it with: mysqld --defaults-file=%s/my.cnf\n", r.dir)
+		c.say("", "It boots read-only. \"failoverd apply\" takes it into an inventory, as the master of a new chain or as a replica of an old one.")
 	default:
 		c.say("", fmt.Sprintf("%s is read-only, with gtid_executed as above: \"failoverd apply\" takes it into an inventory, or SET GLOBAL super_read_only = OFF opens it", r.into))
 	}

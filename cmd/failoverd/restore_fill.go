@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ func (c *cli) fill(ctx context.Context, depot *snapshot.Depot, place snapshot.Pl
 	err = c.fillServer(ctx, depot, place, m, h, r, server.Config(), done)
 	if err == nil {
 		err = server.Forget(ctx)
+		done.Report.Notes = slices.DeleteFunc(done.Report.Notes, func(n snapshot.Note) bool { return strings.Contains(n.Text, server.Own()) }) // it is gone now
 	}
 	if err != nil {
 		return errors.Join(err, server.Remove()) // half a server helps nobody

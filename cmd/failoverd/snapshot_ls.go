@@ -131,7 +131,7 @@ func (c *cli) printManifest(place snapshot.Place, m snapshot.Manifest) {
 		{"data as of", at(m.Point) + ", " + ageText(c.now().Sub(m.Point).Milliseconds()) + " ago"},
 		{"server", fmt.Sprintf("%s (%s), MySQL %s, epoch %d", m.Server, m.UUID, m.Version, m.Epoch)},
 		{"taken in", took(m.Finished.Sub(m.Started).Milliseconds()) + ", the applier stood still for " + took(m.StallMs)},
-		{"holds", fmt.Sprintf("%s rows, %s in %d tables; read %s, stored %s", groupText(m.Totals.Rows), sizeText(m.Totals.Bytes), m.Totals.Tables, sizeText(m.Totals.ReadBytes), sizeText(m.Totals.StoredBytes))},
+		{"holds", fmt.Sprintf("%s rows, %s in %s; read %s, stored %s", groupText(m.Totals.Rows), sizeText(m.Totals.Bytes), several(m.Totals.Tables, "table"), sizeText(m.Totals.ReadBytes), sizeText(m.Totals.StoredBytes))},
 	} {
 		t.row(cell{row[0], dim}, cell{row[1], plain})
 	}

@@ -150,7 +150,13 @@ func (h *handler) reportCopies(_ context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ordersFor(*p, server, ordered), nil
+	orders := ordersFor(*p, server, ordered)
+	for _, cut := range p.Cuts {
+		if cut.Epoch > report.Cut {
+			orders.Cuts = append(orders.Cuts, cut)
+		}
+	}
+	return orders, nil
 }
 
 // ordersFor says what a dump service may do beside what the chain is doing.

@@ -230,7 +230,7 @@ var All = []Mutant{
 		Edits: []Edit{{"internal/snapshot/retain.go",
 			"case m.ID == newest:",
 			"case m.ID == newest && age < policy.Daily:"}},
-		Kill: []string{"./internal/snapshot", "-run", "Keep"}},
+		Kill: []string{"./internal/snapshot", "-run", "^TestKeep$"}},
 	{Name: "damage-spreads", Breaks: "What is copied to another store is compared on the way.",
 		Edits: []Edit{{"internal/snapshot/stores.go",
 			"return fmt.Errorf(\"%s: %w\", refs[i], err)",

@@ -81,7 +81,7 @@ func (c *Crew) takeInto(ctx context.Context, p Place, t Task, tell func(Progress
 		return Manifest{}, err
 	}
 	r := TakeRequest{Source: c.Source, Store: p.Store, Box: c.Depot.Box, Product: c.Depot.Product, Epoch: t.Epoch, Server: c.Server, Workers: c.Workers,
-		BytesPerSecond: c.BytesPerSecond, Progress: tell,
+		BytesPerSecond: c.BytesPerSecond, Progress: tell, Parent: c.parentIn(p, manifests), Changes: c.Changes, Full: t.Full,
 		Diverged: func(_ context.Context, point topology.GTIDSet) (topology.GTIDSet, error) {
 			return Diverged(cuts, t.Epoch, point), nil
 		}}
@@ -121,7 +121,7 @@ func (c *Crew) cutsFor(ctx context.Context, p Place) ([]Cut, error) {
 func (c *Crew) Cut(cuts []Cut) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cuts = cuts
+	c.cuts = append(c.cuts, cuts...)
 }
 
 // Tend implements Work.

@@ -30,6 +30,7 @@ type Depot struct {
 	mu     sync.Mutex
 	known  map[string]map[string]Manifest // by place and ID
 	drills map[string]DrillReport         // by key
+	cuts   map[string][]Cut               // by place
 }
 
 // Held is a snapshot and where it is.
@@ -70,6 +71,10 @@ func (d *Depot) in(ctx context.Context, p Place) ([]Manifest, []error) {
 	d.mu.Lock()
 	old := d.known[p.Name]
 	d.mu.Unlock()
+	cuts, err := d.cutsIn(ctx, p)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	now := map[string]Manifest{}
 	var out []Manifest
 	for _, id := range ids {
@@ -83,6 +88,8 @@ func (d *Depot) in(ctx context.Context, p Place) ([]Manifest, []error) {
 			}
 		}
 		now[id] = m
+		// What did not survive a later promotion was not known when it was taken.
+		m.Diverged = m.Diverged.Union(Diverged(cuts, m.Epoch, m.GTIDs))
 		out = append(out, m)
 	}
 	d.mu.Lock()
@@ -92,6 +99,31 @@ func (d *Depot) in(ctx context.Context, p Place) ([]Manifest, []error) {
 	}
 	d.known[p.Name] = now
 	return out, errs
+}
+
+// cutsIn are the cuts in a place, of which only new ones are read: they never change.
+func (d *Depot) cutsIn(ctx context.Context, p Place) ([]Cut, error) {
+	entries, err := p.Store.List(ctx, CutPrefix(d.Product))
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	old := d.cuts[p.Name]
+	d.mu.Unlock()
+	if len(entries) == len(old) {
+		return old, nil
+	}
+	cuts, err := Cuts(ctx, p.Store, d.Product)
+	if err != nil {
+		return old, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cuts == nil {
+		d.cuts = map[string][]Cut{}
+	}
+	d.cuts[p.Name] = cuts
+	return cuts, nil
 }
 
 // ErrNoSnapshot says that there is no such snapshot.

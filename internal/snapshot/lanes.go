@@ -87,10 +87,7 @@ func (s *Service) took(m Manifest, order uint64) {
 	if failing != "" {
 		s.note(Event{What: "snapshot", Outcome: "done", Why: fmt.Sprintf("%s is whole; since %s: %s", m.ID, since.UTC().Format(time.RFC3339), failing)})
 	}
-	select {
-	case s.tend <- struct{}{}:
-	default:
-	}
+	s.wake()
 }
 
 // failed notes that none could be taken; the history has the first failure of a row.

@@ -46,11 +46,20 @@ func loadAll(ctx context.Context, store object.Store, box *Box, product string, 
 		case err == nil:
 			found = append(found, loaded[i])
 		case !errors.Is(err, object.ErrNotFound): // else it expired meanwhile
-			bad = append(bad, err)
+			bad = append(bad, &unreadError{id: ids[i], err: err})
 		}
 	}
 	return found, bad
 }
+
+// unreadError is about one snapshot, whose manifest the error in it names.
+type unreadError struct {
+	id  string
+	err error
+}
+
+func (e *unreadError) Error() string { return e.err.Error() }
+func (e *unreadError) Unwrap() error { return e.err }
 
 // listIDs returns the names of a product's snapshots, the oldest first, without reading
 // any, and an error for each object that is named unlike one.
@@ -103,7 +112,7 @@ func Load(ctx context.Context, store object.Store, box *Box, product, id string)
 }
 
 // PutManifest makes the snapshot exist: everything else of it must be there. The
-// manifest can be read by anybody unless the box encrypts. object.ErrConflict when there
+// manifest can be read by anybody unless the box encrypts, when only its Outline can. object.ErrConflict when there
 // is another snapshot of its name.
 func PutManifest(ctx context.Context, store object.Store, box *Box, m Manifest) error {
 	body, err := json.MarshalIndent(m, "", " ")
@@ -111,7 +120,7 @@ func PutManifest(ctx context.Context, store object.Store, box *Box, m Manifest) 
 		err = m.check(m.Product, m.ID)
 	}
 	if err == nil && box.Encrypts() {
-		body, err = box.Seal(nil, body)
+		body, err = sealManifest(box, m, body)
 	}
 	if err == nil {
 		_, err = putOnce(ctx, store, ManifestKey(m.Product, m.ID), body)
@@ -123,8 +132,8 @@ func PutManifest(ctx context.Context, store object.Store, box *Box, m Manifest) 
 }
 
 func decodeManifest(box *Box, body []byte) (m Manifest, err error) {
-	if !json.Valid(body) {
-		if body, err = box.Open(body); err != nil {
+	if _, sealed, _ := cutOutline(body); !json.Valid(body) {
+		if body, err = box.Open(sealed); err != nil {
 			return Manifest{}, err
 		}
 	}

@@ -120,13 +120,20 @@ func TestAnEncryptedManifestSaysNothing(t *testing.T) {
 	for _, e := range entries {
 		o, err := store.Get(ctx, e.Key)
 		require.NoError(t, err)
-		assert.True(t, bytes.HasPrefix(o.Body, []byte(ageMagic)), e.Key)
+		outline, sealed, is := cutOutline(o.Body)
+		assert.Equal(t, e.Key == ManifestKey(madeProduct, m.ID), is)
+		assert.True(t, bytes.HasPrefix(sealed, []byte(ageMagic)), e.Key)
+		assert.NotContains(t, string(outline), madeTable.Name)
 	}
 	loaded, err := Load(ctx, store, box, madeProduct, m.ID)
 	require.NoError(t, err)
 	assert.Equal(t, m.Totals, loaded.Totals)
 	_, err = Load(ctx, store, plainBox(t), madeProduct, m.ID)
 	require.ErrorIs(t, err, ErrSealed)
+	outline, err := LoadOutline(ctx, store, madeProduct, m.ID)
+	require.NoError(t, err)
+	assert.Equal(t, m.Point, outline.Point)
+	assert.True(t, outline.Full)
 }
 
 func TestAManifestIsWrittenOnce(t *testing.T) {

@@ -31,6 +31,8 @@ type Report struct {
 	Stores    []StoreReport `json:"stores"`
 	Drill     *DrillNote    `json:"drill,omitempty"` // the latest
 	Drilling  bool          `json:"drilling,omitempty"`
+	// Cut is the highest epoch whose beginning this process was told of, see Orders.Cuts.
+	Cut uint64 `json:"cut,omitempty"`
 	// Done is the number of the latest order to take one that was carried out, and
 	// DoneWhy why that did not succeed.
 	Done    uint64 `json:"done,omitempty"`
@@ -115,6 +117,8 @@ type Orders struct {
 	Wait string `json:"wait,omitempty"`
 	// Acks says that the server acknowledges commits at the moment, so that it is better left alone.
 	Acks bool `json:"acks,omitempty"`
+	// Cuts are the ends of earlier epochs that the service was not told of yet.
+	Cuts []Cut `json:"cuts,omitempty"`
 	// Take is the number of the latest order to take one now, 0 for none.
 	Take uint64 `json:"take,omitempty"`
 }

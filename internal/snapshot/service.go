@@ -41,6 +41,7 @@ type Service struct {
 	drilling              bool
 	ships                 map[string]*shipping
 	events                []Event
+	cut                   uint64        // the highest epoch of the cuts that were passed on
 	tend                  chan struct{} // wakes the lane that tends the stores
 }
 
@@ -75,6 +76,8 @@ var ErrRefused = errors.New("refused by the leading watcher")
 // Work is what a Service has done. Each method returns soon after its context has
 // ended, and names in its error what failed.
 type Work interface {
+	// Cut tells where earlier epochs ended; Tend brings that to the stores.
+	Cut(cuts []Cut)
 	// Survey says what the stores hold. A store that does not answer is in it with its error.
 	Survey(ctx context.Context) Survey
 	// Take takes a snapshot and stores it in the first store that takes it.
@@ -184,6 +187,8 @@ func (s *Service) report(ctx context.Context) {
 	for away := false; ctx.Err() == nil; {
 		err := s.exchange(ctx, instance)
 		switch {
+		case errors.Is(err, ErrRefused) && !away:
+			s.config.Logger.Warn("no snapshots are taken", "error", err)
 		case err != nil && !away && ctx.Err() == nil:
 			s.config.Logger.Warn("the leading watcher does not take reports, snapshots go on", "error", err)
 		case err == nil && away:
@@ -216,11 +221,33 @@ func (s *Service) exchange(ctx context.Context, instance string) error {
 		return err
 	default:
 		s.refused, s.orders, s.heard = "", orders, time.Now()
+		s.cutLocked(orders.Cuts)
 	}
 	if why := s.waitLocked(); why != "" && s.giveUp != nil {
 		s.giveUp(yielded{why})
 	}
 	return err
+}
+
+// cutLocked passes on what is new, and has it stored at once: until then a restore
+// knows nothing of it.
+func (s *Service) cutLocked(cuts []Cut) {
+	if len(cuts) == 0 {
+		return
+	}
+	s.config.Work.Cut(cuts)
+	for _, c := range cuts {
+		s.cut = max(s.cut, c.Epoch)
+	}
+	s.wake()
+}
+
+// wake has the stores tended now.
+func (s *Service) wake() {
+	select {
+	case s.tend <- struct{}{}:
+	default:
+	}
 }
 
 // yielded is why a snapshot was given up that was not at fault.
@@ -266,7 +293,7 @@ func (s *Service) Report(now time.Time) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := Report{Server: s.config.Server, EveryMs: s.config.Every.Milliseconds(), Waiting: s.waiting, Failing: s.failing, Drilling: s.drilling,
-		Done: s.done, DoneWhy: s.doneWhy, Stores: []StoreReport{},
+		Cut: s.cut, Done: s.done, DoneWhy: s.doneWhy, Stores: []StoreReport{},
 		NextMs: Slot(s.config.Product, s.config.Every, now).Add(s.config.Every).Sub(now).Milliseconds()}
 	if s.failing != "" {
 		r.FailingMs = now.Sub(s.failedFirst).Milliseconds()

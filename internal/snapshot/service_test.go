@@ -31,6 +31,7 @@ type worked struct {
 	most      int
 	gaveUp    int
 	tended    int
+	cuts      []Cut
 	drills    int
 	drillNote DrillNote
 	shipError error
@@ -87,6 +88,12 @@ func (w *fakeWork) Take(ctx context.Context, t Task, tell func(Progress)) (Manif
 	m := Manifest{ID: NewID(started, t.Epoch), Started: started, Point: started, Finished: time.Now(), Epoch: t.Epoch, Full: t.Full}
 	w.taken = append(w.taken, m)
 	return m, nil
+}
+
+func (w *fakeWork) Cut(cuts []Cut) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cuts = append(w.cuts, cuts...)
 }
 
 func (w *fakeWork) Tend(context.Context) error {
@@ -274,6 +281,19 @@ func TestServiceGivesWayToAFailoverAndGoesOnAfterIt(t *testing.T) {
 		require.Equal(t, 1, work.count())
 		assert.Equal(t, uint64(4), work.look().taken[0].Epoch)
 		assert.Empty(t, leader.outcomes())
+	})
+}
+
+func TestServicePassesOnWhereEpochsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		work, leader := running(t, nil)
+		time.Sleep(30 * time.Second)
+		tended := work.look().tended
+		leader.order(func(o *Orders) { o.Cuts = []Cut{{Epoch: 2}, {Epoch: 3}} })
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, uint64(3), leader.report().Cut)
+		assert.Contains(t, work.look().cuts, Cut{Epoch: 3})
+		assert.Greater(t, work.look().tended, tended, "the stores have it at once")
 	})
 }
 

@@ -114,13 +114,15 @@ func copyObjects(ctx context.Context, from, to object.Store, product string, ref
 	for _, s := range spansOf(refs) {
 		spans[s.key] = append(spans[s.key], s)
 	}
+	for key := range spans {
+		if _, is := ours[key]; !is {
+			return fmt.Errorf("%s: %w: %w", key, ErrDamaged, object.ErrNotFound)
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(copyAhead)
 	for key, pieces := range spans {
-		size, is := ours[key]
-		if !is {
-			return fmt.Errorf("%s: %w: %w", key, ErrDamaged, object.ErrNotFound)
-		}
+		size := ours[key]
 		there, is := theirs[key]
 		if is && there == size {
 			continue

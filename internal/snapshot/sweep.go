@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,15 +107,16 @@ func (s *sweeping) run(ctx context.Context) error {
 	}
 	ids, bad := idsOf(entries, s.Product)
 	manifests, unread := loadAll(ctx, s.Store, s.Box, s.Product, ids)
+	outlined, unread := s.outlines(ctx, unread)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	bad = append(bad, unread...)
+	manifests, bad = append(manifests, outlined...), append(bad, unread...)
 	expired := s.decide(manifests, readersOf(live))
 	view := sweepView{product: s.Product, entries: entries, now: now, grace: s.Grace, binlog: s.Binlog, expired: expired, marked: map[string]bool{}}
 	kept := slices.DeleteFunc(manifests, func(m Manifest) bool { return slices.Contains(s.report.Expired, m.ID) })
 	for _, m := range kept {
-		if err := s.Marks.add(ctx, s.Store, s.Box, m, view.marked); err != nil {
+		if err := s.mark(ctx, m, view); err != nil {
 			bad = append(bad, err)
 		}
 		if m.Diverged.Empty() && (view.newest.IsZero() || m.Point.After(view.newest)) {
@@ -137,6 +139,38 @@ func (s *sweeping) run(ctx context.Context) error {
 	}
 	s.Marks.forget(kept)
 	return s.sweep(ctx, view)
+}
+
+// outlines are of the snapshots that are encrypted, on a machine that can open none.
+func (s *sweeping) outlines(ctx context.Context, unread []error) (outlined []Manifest, still []error) {
+	for _, err := range unread {
+		var of *unreadError
+		if !errors.As(err, &of) || !errors.Is(err, ErrSealed) {
+			still = append(still, err)
+		} else if m, err := LoadOutline(ctx, s.Store, s.Product, of.id); err != nil {
+			still = append(still, err)
+		} else {
+			outlined = append(outlined, m)
+		}
+	}
+	return outlined, still
+}
+
+// mark marks what a snapshot refers to. Of one of which only the outline can be read, that is
+// everything it wrote, if it is a full one; of another nobody can tell.
+func (s *sweeping) mark(ctx context.Context, m Manifest, view sweepView) error {
+	if m.Format > 0 {
+		return s.Marks.add(ctx, s.Store, s.Box, m, view.marked)
+	}
+	if !m.Full {
+		return fmt.Errorf("%s refers to other snapshots, and nobody here can read to which: %w", ManifestKey(s.Product, m.ID), ErrSealed)
+	}
+	for _, e := range view.entries {
+		if strings.HasPrefix(e.Key, DataPrefix(s.Product, m.ID)) {
+			view.marked[e.Key] = true
+		}
+	}
+	return nil
 }
 
 // decide fills in what is kept and what expires, and returns the keys of what expires.

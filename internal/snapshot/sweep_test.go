@@ -388,6 +388,48 @@ func TestTheBinaryLogIsKeptFromTheNewestSnapshotOn(t *testing.T) {
 	})
 }
 
+// A machine may store snapshots and be able to open none of them.
+func TestASweepWithoutIdentity(t *testing.T) {
+	recipient, identity := newKeys(t)
+	can := encryptedBox(t, []string{recipient}, identity)
+	keys, err := ParseKeys([]string{recipient}, nil)
+	require.NoError(t, err)
+	cannot, err := NewEncryptedBox(keys)
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		b := sweepBench{t, object.NewMemory(), can}
+		old := b.full()
+		time.Sleep(40 * 24 * time.Hour)
+		diverged := b.take(makeCopy{chunks: twoChunks("n"), unlike: func(m *Manifest) { m.Diverged = gtids(t) }})
+		time.Sleep(8 * 24 * time.Hour)
+		newest := b.full()
+		r := b.request()
+		r.Box = cannot
+		report, err := Sweep(b.t.Context(), r)
+		require.NoError(t, err)
+		assert.Empty(t, report.Held)
+		assert.Equal(t, []string{old.ID, diverged.ID}, report.Expired)
+		b.everythingListedIsWhole()
+		for _, key := range b.keys("data/") {
+			assert.Contains(t, key, newest.ID)
+		}
+
+		// Somebody who can read them has taken one that refers to others.
+		time.Sleep(time.Hour)
+		b.take(makeCopy{parent: &newest, changed: map[int]string{2: "two"}})
+		time.Sleep(40 * 24 * time.Hour)
+		last := b.full()
+		report, err = Sweep(b.t.Context(), r)
+		require.NoError(t, err)
+		assert.Empty(t, report.Held, "it has expired")
+		b.take(makeCopy{parent: &last, changed: map[int]string{2: "two"}})
+		report, err = Sweep(b.t.Context(), r)
+		require.NoError(t, err)
+		assert.Contains(t, report.Held, "not all")
+		b.everythingListedIsWhole()
+	})
+}
+
 func TestReportsOfDrillsAndCutsStay(t *testing.T) {
 	inBubble(t, func(t *testing.T, b sweepBench) {
 		for i := range leastDrillsKept + 5 {

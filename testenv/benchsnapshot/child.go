@@ -11,6 +11,7 @@ import (
 
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/mysql/dump"
+	loading "github.com/failoverd/failoverd/internal/mysql/load"
 	"github.com/failoverd/failoverd/internal/s3"
 	"github.com/failoverd/failoverd/internal/snapshot"
 )
@@ -55,6 +56,10 @@ func runChild(ctx context.Context, what, addr, storeDir string, workers int, pro
 		if result, err = floor(ctx, source, workers); err != nil {
 			return err
 		}
+	case "restore":
+		return restoreChild(ctx, storeDir, mysql.Config{Addr: addr, Account: filler}, loading.Options{Workers: workers})
+	case "restore-new":
+		return restoreNewChild(ctx, storeDir, addr, workers)
 	default:
 		return fmt.Errorf("no child does %q", what)
 	}

@@ -85,6 +85,10 @@ func bench(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Print(report(results, machine()))
+	back, err := b.restores(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Print(report(append(results, back...), machine()))
 	return nil
 }

@@ -24,7 +24,10 @@ type point struct {
 	schema snapshot.Schema
 	sizes  map[snapshot.TableID]int64
 
-	control *session // for Ranges, one caller at a time
+	// control stops, locks and asks. It has no view and holds no definition: after UNLOCK
+	// INSTANCE a session held none any more (seen with MySQL 9.7.4).
+	control *session
+	seeker  *session // for Ranges, one caller at a time
 	seeking sync.Mutex
 	workers []*session
 	// held keeps tables still that have no views of older data.
@@ -69,6 +72,7 @@ func tryPoint(ctx context.Context, cfg mysql.Config, workers int, last bool) (_ 
 	// Whatever can be done before the applier stands still is.
 	all, allCtx := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { p.control, err = connect(allCtx, cfg); return err })
+	all.Go(func() (err error) { p.seeker, err = connect(allCtx, cfg); return err })
 	for i := range p.workers {
 		all.Go(func() (err error) { p.workers[i], err = connect(allCtx, cfg); return err })
 	}
@@ -214,8 +218,9 @@ const (
 	errInstanceLocked = 3857 // an applier cannot be stopped: another copy is being begun
 )
 
+// sessions are those that have a view.
 func (p *point) sessions() []*session {
-	return append([]*session{p.control}, p.workers...)
+	return append([]*session{p.seeker}, p.workers...)
 }
 
 // About implements snapshot.Point.
@@ -229,7 +234,7 @@ func (p *point) Estimate(t snapshot.Table) int64 { return p.sizes[t.ID()] }
 
 // Close implements snapshot.Point: the sessions end, and with them views and locks.
 func (p *point) Close() error {
-	for _, s := range p.sessions() {
+	for _, s := range append(p.sessions(), p.control) {
 		if s != nil {
 			s.close()
 		}

@@ -274,7 +274,10 @@ func TestDefinitionsHoldStill(t *testing.T) {
 		return waiting > 0
 	}, soon, 10*time.Millisecond)
 	table := tableOf(t, schema, "shop", "altered_meanwhile")
-	for worker := range 2 { // neither waits behind the one that waits
+	ranges, err := p.Ranges(t.Context(), table, 2)
+	require.NoError(t, err)
+	assert.Equal(t, []snapshot.Range{{Upto: snapshot.Key{"1"}}, {After: snapshot.Key{"1"}}}, ranges)
+	for worker := range 2 { // nobody waits behind the one that waits
 		rows := 0
 		require.NoError(t, p.Read(t.Context(), worker, table, snapshot.Range{}, func([]byte) error { rows++; return nil }))
 		assert.Equal(t, 2, rows)

@@ -24,7 +24,7 @@ func (p *point) Ranges(ctx context.Context, t snapshot.Table, n int) ([]snapshot
 	p.seeking.Lock()
 	defer p.seeking.Unlock()
 	seek := func(where, order string) (snapshot.Key, error) {
-		rows, err := p.control.rows(ctx, selectKey(t, where, order))
+		rows, err := p.seeker.rows(ctx, selectKey(t, where, order))
 		if err != nil || len(rows) == 0 {
 			return nil, err
 		}

@@ -55,7 +55,7 @@ func (p *point) readSchema(ctx context.Context) error {
 		return err
 	}
 	p.schema.Tables = tables
-	return describeTables(ctx, s, tables)
+	return describeTables(ctx, p.seeker, tables)
 }
 
 func readSettings(ctx context.Context, s *session) (map[string]string, error) {

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"github.com/failoverd/failoverd/internal/mysql"
+	loading "github.com/failoverd/failoverd/internal/mysql/load"
+	"github.com/failoverd/failoverd/internal/mysql/scratch"
+	"github.com/failoverd/failoverd/internal/s3"
+	"github.com/failoverd/failoverd/internal/snapshot"
+	"github.com/failoverd/failoverd/testenv"
+)
+
+// filler is the account that a server is filled with.
+var filler = mysql.Account{User: "filler", Password: "filler-secret"}
+
+// restores measures the way back: the same copy by failoverd, into a server and with
+// one of its own, and by the mysql client, each into a new server of the same settings.
+func (b *runner) restores(ctx context.Context) ([]result, error) {
+	store, file := filepath.Join(b.options.dir, "kept"), filepath.Join(b.options.dir, "kept.sql.zst")
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	workers := strconv.Itoa(b.options.workers)
+	if out, err := exec.CommandContext(ctx, program, "-child", "take", "-addr", b.server.Addr(), "-store", store, "-workers", workers).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("take: %w: %s", err, out)
+	}
+	size, err := sizeOf(store)
+	if err != nil {
+		return nil, err
+	}
+	into, err := b.filled(ctx, "into", func(s *testenv.Server) *exec.Cmd {
+		return exec.CommandContext(ctx, program, "-child", "restore", "-addr", s.Addr(), "-store", store, "-workers", workers)
+	})
+	if err != nil {
+		return nil, err
+	}
+	into.name, into.stored = "restore --into", size
+	fresh, err := b.measure(exec.CommandContext(ctx, program, "-child", "restore-new", "-addr", b.install.Mysqld,
+		"-store", store, "-workers", workers), nil)
+	if err != nil {
+		return nil, err
+	}
+	fresh.name, fresh.stored, fresh.note = "restore --new", size, "the server is made, filled and stopped; its CPU is not counted"
+	results := []result{into, fresh}
+	if _, err := exec.LookPath("zstd"); err != nil || b.install.Mysql == "" || b.install.Mysqldump == "" {
+		return append(results, result{name: "zstd -d \\| mysql", note: "zstd or the mysql client is not there"}), nil
+	}
+	script := fmt.Sprintf("set -o pipefail; %s %s --protocol=tcp -h%s -P%d -u%s -p%s --databases bench 2>/dev/null | zstd -q -f -1 -o %s",
+		b.install.Mysqldump, dumpOptions, b.server.Host, b.server.Port, reader.User, reader.Password, file)
+	if out, err := exec.CommandContext(ctx, "bash", "-c", script).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("mysqldump: %w: %s", err, out)
+	}
+	plain, err := b.filled(ctx, "plain", func(s *testenv.Server) *exec.Cmd {
+		return exec.CommandContext(ctx, "bash", "-c", fmt.Sprintf("set -o pipefail; zstd -dc %s | %s --no-defaults --max-allowed-packet=64M -S %s -u root", file, b.install.Mysql, s.Socket))
+	})
+	if err != nil {
+		return nil, err
+	}
+	plain.name = "zstd -d \\| mysql"
+	return append(results, plain), nil
+}
+
+// filled makes a server, measures what fills it, and removes it.
+func (b *runner) filled(ctx context.Context, name string, by func(*testenv.Server) *exec.Cmd) (result, error) {
+	chain, err := testenv.NewChain(ctx, testenv.Options{Dir: filepath.Join(b.options.dir, name), Bare: true, Relaxed: true, Config: serverConfig,
+		Servers: []testenv.ServerSpec{{Name: "db1", Seat: testenv.Master}}})
+	if err != nil {
+		return result{}, err
+	}
+	defer chain.Close()
+	s := chain.Servers[0]
+	for _, statement := range []string{
+		"SET GLOBAL super_read_only = OFF, GLOBAL read_only = OFF", "DROP DATABASE shop",
+		"CREATE USER filler IDENTIFIED BY 'filler-secret'", "GRANT ALL ON *.* TO filler WITH GRANT OPTION",
+		"GRANT PROXY ON ''@'' TO filler WITH GRANT OPTION", "RESET BINARY LOGS AND GTIDS",
+	} {
+		if err := s.Exec(ctx, statement); err != nil {
+			return result{}, err
+		}
+	}
+	r, err := (&runner{server: s, options: b.options}).measure(by(s), nil)
+	b.say(fmt.Sprintf("%s: %.2f s, client %.2f s, server %.2f s of CPU", name, r.seconds, r.clientCPU, r.serverCPU))
+	return r, err
+}
+
+// restoreChild restores the newest snapshot of a store.
+func restoreChild(ctx context.Context, storeDir string, cfg mysql.Config, opts loading.Options) error {
+	store, err := s3.Open(ctx, "file://"+storeDir, s3.Options{})
+	if err != nil {
+		return err
+	}
+	box, err := snapshot.NewBox()
+	if err != nil {
+		return err
+	}
+	found, bad := snapshot.List(ctx, store, box, "bench")
+	if len(found) != 1 || len(bad) > 0 {
+		return fmt.Errorf("%d snapshots, %v", len(found), bad)
+	}
+	target, err := loading.New(cfg, opts)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	report, err := snapshot.Restore(ctx, snapshot.RestoreRequest{Store: store, Box: box, Manifest: found[0], Target: target, Workers: opts.Workers})
+	fmt.Fprintln(os.Stderr, report.Phases)
+	return err
+}
+
+// restoreNewChild makes the server too, and leaves it stopped.
+func restoreNewChild(ctx context.Context, storeDir, mysqld string, workers int) error {
+	dir := storeDir + "-new"
+	defer os.RemoveAll(dir)
+	server, err := scratch.New(ctx, scratch.Options{Dir: dir, Mysqld: mysqld, Memory: 2 << 30})
+	if err != nil {
+		return err
+	}
+	defer server.Remove()
+	if err := restoreChild(ctx, storeDir, server.Config(), loading.Options{Workers: workers, Passing: true}); err != nil {
+		return err
+	}
+	return server.Stop(ctx)
+}
+
+func sizeOf(dir string) (size int64, err error) {
+	err = filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
+		if err == nil && info.Mode().IsRegular() {
+			size += info.Size()
+		}
+		return err
+	})
+	return size, err
+}
