@@ -203,15 +203,9 @@ func (d *Depot) Survey(ctx context.Context) Survey {
 			if s.Newest == nil || m.Started.After(s.Newest.Started) {
 				s.Newest = &m
 			}
-			if m.Full && m.Started.After(s.NewestFull) {
-				s.NewestFull = m.Started
-			}
 		}
 		newestIDs[p.Name] = report.Newest
 		s.Stores = append(s.Stores, report)
-	}
-	if s.Newest != nil && s.Newest.Format == 0 { // it is known by its name alone
-		s.NewestFull = s.Newest.Started
 	}
 	for i, p := range d.Places {
 		for _, id := range all {

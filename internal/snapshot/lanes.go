@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -47,8 +48,10 @@ func (s *Service) task() Task {
 	t := Task{Epoch: s.epoch()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.Full = s.survey.Newest == nil ||
-		s.config.ScrubEvery > 0 && s.survey.NewestFull.Before(Slot(s.config.Product+"/full", s.config.ScrubEvery, time.Now()))
+	t.Full = s.survey.Newest == nil
+	if s.config.ScrubEvery > 0 {
+		t.Full, _ = FullDue(s.survey.Newest, s.config.ScrubEvery, time.Now())
+	}
 	return t
 }
 
@@ -79,15 +82,33 @@ func (s *Service) took(m Manifest, order uint64) {
 	failing, since := s.failing, s.failedFirst
 	s.failures, s.failing = 0, ""
 	s.survey.Newest = &m
-	if m.Full {
-		s.survey.NewestFull = m.Started
-	}
 	s.answerLocked(order, "")
 	s.mu.Unlock()
+	if len(m.Drifted) > 0 {
+		// This one is right: it was read from the server. Those since the last that was read
+		// in full may not be.
+		s.config.Logger.Error("snapshots drifted", "id", m.ID, "tables", m.Drifted)
+		s.note(Event{What: "snapshot", Outcome: fmt.Sprintf("failed: what was read in full is not what the snapshots before and the binary log say, in %s", tablesText(m.Drifted)),
+			Why: m.ID + " was read from the server and is right; those before it may not be"})
+	}
 	if failing != "" {
 		s.note(Event{What: "snapshot", Outcome: "done", Why: fmt.Sprintf("%s is whole; since %s: %s", m.ID, since.UTC().Format(time.RFC3339), failing)})
 	}
 	s.wake()
+}
+
+// tablesText names some tables, and says how many more there are.
+func tablesText(tables []TableID) string {
+	const most = 5
+	var names []string
+	for _, id := range tables[:min(most, len(tables))] {
+		names = append(names, id.String())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(tables) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // failed notes that none could be taken; the history has the first failure of a row.
@@ -151,7 +172,7 @@ func (s *Service) look(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.survey.Newest; old != nil && (survey.Newest == nil || survey.Newest.Started.Before(old.Started)) && !answered {
-		survey.Newest, survey.NewestFull = old, s.survey.NewestFull
+		survey.Newest = old
 	}
 	if survey.Drill == nil {
 		survey.Drill = s.survey.Drill

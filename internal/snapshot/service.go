@@ -103,13 +103,11 @@ type Task struct {
 
 // Survey is what the stores hold.
 type Survey struct {
-	// Newest is the newest whole snapshot in any store, nil without one; NewestFull is
-	// when the newest began for which everything was read.
-	Newest     *Manifest
-	NewestFull time.Time
-	Stores     []StoreReport // their ages are as of At
-	Drill      *DrillNote
-	At         time.Time
+	// Newest is the newest whole snapshot in any store, nil without one.
+	Newest *Manifest
+	Stores []StoreReport // their ages are as of At
+	Drill  *DrillNote
+	At     time.Time
 }
 
 // shipping is how it goes with one store.

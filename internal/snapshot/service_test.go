@@ -36,6 +36,7 @@ type worked struct {
 	drillNote DrillNote
 	shipError error
 	gap       string
+	drifted   []TableID
 	ships     int
 	storeAway bool
 	before    *Manifest // there from an earlier process
@@ -51,11 +52,6 @@ func (w *fakeWork) Survey(context.Context) Survey {
 	if len(w.taken) > 0 {
 		newest := w.taken[len(w.taken)-1]
 		s.Newest = &newest
-		for _, m := range w.taken {
-			if m.Full {
-				s.NewestFull = m.Started
-			}
-		}
 	}
 	return s
 }
@@ -85,7 +81,11 @@ func (w *fakeWork) Take(ctx context.Context, t Task, tell func(Progress)) (Manif
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m := Manifest{ID: NewID(started, t.Epoch), Started: started, Point: started, Finished: time.Now(), Epoch: t.Epoch, Full: t.Full}
+	m := Manifest{ID: NewID(started, t.Epoch), Drifted: w.drifted, Started: started, Point: started, Finished: time.Now(), Epoch: t.Epoch, Full: t.Full}
+	m.FullAt = m.Point
+	if n := len(w.taken); !t.Full && n > 0 {
+		m.FullAt = w.taken[n-1].FullAt
+	}
 	w.taken = append(w.taken, m)
 	return m, nil
 }
@@ -343,6 +343,17 @@ func TestServiceTellsOfAFailureOnce(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		assert.Equal(t, []string{"snapshot failed: disk on fire", "snapshot done"}, leader.outcomes())
 		assert.Empty(t, leader.report().Failing)
+	})
+}
+
+func TestServiceTellsOfSnapshotsThatDrifted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		work, leader := running(t, nil)
+		work.set(func() { work.drifted = []TableID{{"shop", "orders"}, {"shop", "items"}} })
+		time.Sleep(2 * time.Minute)
+		require.Len(t, leader.outcomes(), 1)
+		assert.Contains(t, leader.outcomes()[0], "in shop.orders, shop.items")
+		assert.Equal(t, "a.a, a.b, a.c, a.d, a.e and 2 more", tablesText([]TableID{{"a", "a"}, {"a", "b"}, {"a", "c"}, {"a", "d"}, {"a", "e"}, {"a", "f"}, {"a", "g"}}))
 	})
 }
 
