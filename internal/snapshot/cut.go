@@ -102,7 +102,7 @@ type Retraction struct {
 	GTIDs  topology.GTIDSet `json:"gtids"`
 }
 
-func retractionPrefix(product string) string { return SegmentPrefix(product) + "retracted/" }
+func retractionPrefix(product string) string { return shippedPrefix(product) + "retracted/" }
 
 func putRetraction(ctx context.Context, store object.Store, product string, r Retraction) error {
 	body, err := json.Marshal(r)

@@ -15,6 +15,7 @@ import (
 //	snapshots/ID.json       the manifest, last of all
 //	data/ID/…               what snapshot ID wrote: schema, catalog, packs
 //	binlog/EPOCH/…          segments of the binary log
+//	shipped/…               until when there are all, and what of them does not count
 //	cuts/EPOCH.json         where the history of an epoch ends
 //	drills/ID.json          reports of drills
 //	leases/KIND/…           who uses what, so that a sweep leaves it alone

@@ -144,8 +144,10 @@ type CaughtUp struct {
 	GTIDs topology.GTIDSet `json:"gtids"`
 }
 
-// caughtUpKey does not begin with a digit, so no segment is named like it.
-func caughtUpKey(product string) string { return SegmentPrefix(product) + "caught-up.json" }
+// shippedPrefix is that of what is known of the segments of a product, which the sweep leaves alone.
+func shippedPrefix(product string) string { return Prefix(product) + "shipped/" }
+
+func caughtUpKey(product string) string { return shippedPrefix(product) + "caught-up.json" }
 
 func putCaughtUp(ctx context.Context, store object.Store, product string, c CaughtUp) error {
 	body, err := json.Marshal(c)

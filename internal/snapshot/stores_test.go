@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,10 +119,10 @@ func TestAStoreThatWasAwayCatchesUp(t *testing.T) {
 	}
 	old := makeCopy{store: from, box: box, at: began.Add(-60 * 24 * time.Hour), chunks: twoChunks("n")}.make(t)
 
-	written := 0
+	var written atomic.Int32
 	to.Inject(func(_ context.Context, call object.Call) object.Fault {
 		if call.Method == "commit" && !strings.Contains(call.Key, "leases") {
-			if written++; written > 4 {
+			if written.Add(1) > 4 {
 				return object.Fault{Err: object.ErrUnavailable}
 			}
 		}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,9 +129,9 @@ func TestChunksThatLeaveAGapAreFound(t *testing.T) {
 func TestAStoreThatIsAwayIsNoDamage(t *testing.T) {
 	store, box := object.NewMemory(), plainBox(t)
 	m := withDelta(t, store, box)
-	asked := 0
+	var asked atomic.Int32
 	store.Inject(func(_ context.Context, call object.Call) object.Fault {
-		if asked++; asked > 2 {
+		if asked.Add(1) > 2 {
 			return object.Fault{Err: object.ErrUnavailable}
 		}
 		return object.Fault{}
