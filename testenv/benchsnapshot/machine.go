@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 
 	"github.com/failoverd/failoverd/testenv"
 )
+
+// version is how the tools write their own.
+var version = regexp.MustCompile(`[0-9]+\.[0-9]+[-.0-9]*`)
 
 // machine says on what the figures were measured: without it they are worth little.
 func machine(ctx context.Context, install testenv.Install) string {
@@ -21,8 +25,7 @@ func machine(ctx context.Context, install testenv.Install) string {
 			continue
 		}
 		if out, err := exec.CommandContext(ctx, path, "--version").Output(); err == nil {
-			line, _, _ := strings.Cut(string(out), "\n")
-			parts = append(parts, strings.Trim(line, " *,"))
+			parts = append(parts, tool+" "+version.FindString(string(out)))
 		}
 	}
 	return strings.Join(parts, ", ")

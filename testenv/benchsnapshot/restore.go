@@ -41,10 +41,10 @@ func (b *runner) restores(ctx context.Context) ([]result, error) {
 	}
 	fresh.serverCPU = math.NaN()
 	b.say(fmt.Sprintf("new: %.2f s", fresh.seconds))
-	fresh.name, fresh.stored, fresh.note = nameNew, size, "the server is made, filled and stopped; its CPU is not counted"
+	fresh.name, fresh.stored, fresh.note = nameNew, size, "the server is made, filled and stopped; its CPU and memory count as the client's"
 	results := []result{into, fresh}
 	if _, err := exec.LookPath("zstd"); err != nil || b.install.Mysql == "" || b.install.Mysqldump == "" {
-		return append(results, result{name: namePlain, note: "zstd or the mysql client is not there"}), nil
+		return append(results, result{name: namePlain, note: "zstd or the mysql client is not installed"}), nil
 	}
 	script := fmt.Sprintf("set -o pipefail; %s %s --protocol=tcp -h%s -P%d -u%s -p%s --databases bench 2>/dev/null | zstd -q -f -1 -o %s",
 		b.install.Mysqldump, dumpOptions, b.server.Host, b.server.Port, reader.User, reader.Password, file)
@@ -58,6 +58,11 @@ func (b *runner) restores(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	plain.stored = info.Size()
 	plain.name = namePlain
 	return append(results, plain), nil
 }

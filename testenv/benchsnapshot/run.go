@@ -64,11 +64,11 @@ func (b *runner) all(ctx context.Context) ([]result, error) {
 		for k, c := range contenders {
 			r, err := c.run(ctx)
 			if errors.Is(err, exec.ErrNotFound) {
-				best[k] = result{name: c.name, note: err.Error()}
+				best[k] = result{name: c.name, note: "not measured: " + err.Error()}
 				continue
 			}
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
+				return nil, fmt.Errorf("%s: %w", plain(c.name), err)
 			}
 			r.name = c.name
 			b.say(fmt.Sprintf("%s, run %d: %.2f s, client %.2f s, server %.2f s of CPU", plain(c.name), i+1, r.seconds, r.clientCPU, r.serverCPU))
