@@ -110,7 +110,9 @@ func takeNext(ctx context.Context, r snapshot.TakeRequest, cfg mysql.Config) (ch
 		return childResult{}, fmt.Errorf("%d snapshots, %v", len(found), bad)
 	}
 	log := &logged{Changes: changes.NewReader(cfg)}
-	r.Parent, r.Changes = &found[len(found)-1], log
+	// Their names sort by the second, and here several are taken in one.
+	newest := slices.MaxFunc(found, func(a, b snapshot.Manifest) int { return a.Started.Compare(b.Started) })
+	r.Parent, r.Changes = &newest, log
 	m, err := snapshot.Take(ctx, r)
 	if err != nil {
 		return childResult{}, err
