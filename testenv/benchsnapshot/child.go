@@ -18,7 +18,9 @@ import (
 
 // childResult is what a process of its own says of its work.
 type childResult struct {
-	Read, Stored int64
+	Read, Stored int64  // bytes, the former canonical
+	Logged       int64  // bytes read of the binary log
+	Ways         string // how each table was taken
 }
 
 // runChild does one thing, so that its memory and CPU can be told.
@@ -34,10 +36,11 @@ func runChild(ctx context.Context, what, addr, storeDir string, workers int, pro
 		}
 		defer pprof.StopCPUProfile()
 	}
-	source := dump.New(mysql.Config{Addr: addr, Account: reader})
+	config := mysql.Config{Addr: addr, Account: reader}
+	source := dump.New(config)
 	var result childResult
 	switch what {
-	case "take":
+	case "take", "take-next":
 		store, err := s3.Open(ctx, "file://"+storeDir, s3.Options{})
 		if err != nil {
 			return err
@@ -46,7 +49,14 @@ func runChild(ctx context.Context, what, addr, storeDir string, workers int, pro
 		if err != nil {
 			return err
 		}
-		m, err := snapshot.Take(ctx, snapshot.TakeRequest{Source: source, Store: store, Box: box, Product: "bench", Epoch: 1, Server: "db1", Workers: workers})
+		request := snapshot.TakeRequest{Source: source, Store: store, Box: box, Product: "bench", Epoch: 1, Server: "db1", Workers: workers}
+		if what == "take-next" {
+			if result, err = takeNext(ctx, request, config); err != nil {
+				return err
+			}
+			break
+		}
+		m, err := snapshot.Take(ctx, request)
 		if err != nil {
 			return err
 		}

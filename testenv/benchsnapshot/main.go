@@ -19,7 +19,8 @@ func main() {
 	rows := flag.Int("rows", 4_000_000, "how many rows there are")
 	repeats := flag.Int("runs", 2, "how often each is measured; the fastest counts")
 	workers := flag.Int("workers", 4, "sessions that read side by side")
-	dir := flag.String("dir", "", "where servers and copies are; default: a temporary directory")
+	dir := flag.String("dir", "", "where servers and copies are; in a directory of their own; default: that of temporary files")
+	limit := flag.Duration("limit", 2*time.Hour, "how long all of it may take")
 	child := flag.String("child", "", "internal: what a process of its own does")
 	addr := flag.String("addr", "", "internal: the server")
 	store := flag.String("store", "", "internal: the directory of the store")
@@ -27,6 +28,8 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, *limit, fmt.Errorf("not done after %s", *limit))
+	defer cancel()
 	var err error
 	if *child != "" {
 		err = runChild(ctx, *child, *addr, *store, *workers, *profile)
@@ -49,14 +52,12 @@ type options struct {
 var serverConfig = []string{"innodb_buffer_pool_size=2G", "innodb_redo_log_capacity=1G", "innodb_log_buffer_size=64M", "max_allowed_packet=64M", "local_infile=ON"}
 
 func bench(ctx context.Context, o options) error {
-	if o.dir == "" {
-		temp, err := os.MkdirTemp("", "failoverd-bench-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(temp)
-		o.dir = temp
+	temp, err := os.MkdirTemp(o.dir, "failoverd-bench-")
+	if err != nil {
+		return err
 	}
+	defer os.RemoveAll(temp)
+	o.dir = temp
 	say := func(text string) { fmt.Fprintln(os.Stderr, time.Now().Format("15:04:05"), text) }
 	chain, err := testenv.NewChain(ctx, testenv.Options{
 		Dir: filepath.Join(o.dir, "chain"), Relaxed: true, Config: serverConfig, Progress: say,
@@ -80,15 +81,22 @@ func bench(ctx context.Context, o options) error {
 	if err := settle(ctx, server); err != nil {
 		return err
 	}
-	b := &runner{server: server, install: chain.Install, options: o, say: say}
-	results, err := b.all(ctx)
+	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	back, err := b.restores(ctx)
-	if err != nil {
+	b := &runner{server: server, install: chain.Install, program: program, options: o, say: say}
+	f := figures{rows: o.rows, repeats: o.repeats, machine: machine(ctx, chain.Install), loadBegin: loadAverage()}
+	if f.dumps, err = b.all(ctx); err != nil {
 		return err
 	}
-	fmt.Print(report(append(results, back...), machine()))
+	if f.restores, err = b.restores(ctx); err != nil {
+		return err
+	}
+	if f.increments, err = b.increments(ctx); err != nil {
+		return err
+	}
+	f.loadEnd = loadAverage()
+	fmt.Print(report(f))
 	return nil
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 
 	"github.com/failoverd/failoverd/internal/mysql"
 	loading "github.com/failoverd/failoverd/internal/mysql/load"
@@ -22,53 +22,56 @@ var filler = mysql.Account{User: "filler", Password: "filler-secret"}
 // restores measures the way back: the same copy by failoverd, into a server and with
 // one of its own, and by the mysql client, each into a new server of the same settings.
 func (b *runner) restores(ctx context.Context) ([]result, error) {
-	store, file := filepath.Join(b.options.dir, "kept"), filepath.Join(b.options.dir, "kept.sql.zst")
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	workers := strconv.Itoa(b.options.workers)
-	if out, err := exec.CommandContext(ctx, program, "-child", "take", "-addr", b.server.Addr(), "-store", store, "-workers", workers).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("take: %w: %s", err, out)
+	store, file := b.kept(), filepath.Join(b.options.dir, "kept.sql.zst")
+	if _, err := b.measure(ctx, b.itself("take", b.server.Addr(), store), nil); err != nil {
+		return nil, fmt.Errorf("take: %w", err)
 	}
 	size, err := sizeOf(store)
 	if err != nil {
 		return nil, err
 	}
-	into, err := b.filled(ctx, "into", func(s *testenv.Server) *exec.Cmd {
-		return exec.CommandContext(ctx, program, "-child", "restore", "-addr", s.Addr(), "-store", store, "-workers", workers)
-	})
+	into, err := b.filled(ctx, "into", func(s *testenv.Server) []string { return b.itself("restore", s.Addr(), store) })
 	if err != nil {
 		return nil, err
 	}
-	into.name, into.stored = "restore --into", size
-	fresh, err := b.measure(exec.CommandContext(ctx, program, "-child", "restore-new", "-addr", b.install.Mysqld,
-		"-store", store, "-workers", workers), nil)
+	into.name, into.stored = nameInto, size
+	fresh, err := b.measure(ctx, b.itself("restore-new", b.install.Mysqld, store), nil)
 	if err != nil {
 		return nil, err
 	}
-	fresh.name, fresh.stored, fresh.note = "restore --new", size, "the server is made, filled and stopped; its CPU is not counted"
+	fresh.serverCPU = math.NaN()
+	b.say(fmt.Sprintf("new: %.2f s", fresh.seconds))
+	fresh.name, fresh.stored, fresh.note = nameNew, size, "the server is made, filled and stopped; its CPU and memory count as the client's"
 	results := []result{into, fresh}
 	if _, err := exec.LookPath("zstd"); err != nil || b.install.Mysql == "" || b.install.Mysqldump == "" {
-		return append(results, result{name: "zstd -d \\| mysql", note: "zstd or the mysql client is not there"}), nil
+		return append(results, result{name: namePlain, note: "zstd or the mysql client is not installed"}), nil
 	}
 	script := fmt.Sprintf("set -o pipefail; %s %s --protocol=tcp -h%s -P%d -u%s -p%s --databases bench 2>/dev/null | zstd -q -f -1 -o %s",
 		b.install.Mysqldump, dumpOptions, b.server.Host, b.server.Port, reader.User, reader.Password, file)
-	if out, err := exec.CommandContext(ctx, "bash", "-c", script).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("mysqldump: %w: %s", err, out)
+	defer os.Remove(file)
+	if _, err := b.measure(ctx, []string{"bash", "-c", script}, nil); err != nil {
+		return nil, fmt.Errorf("mysqldump: %w", err)
 	}
-	plain, err := b.filled(ctx, "plain", func(s *testenv.Server) *exec.Cmd {
-		return exec.CommandContext(ctx, "bash", "-c", fmt.Sprintf("set -o pipefail; zstd -dc %s | %s --no-defaults --max-allowed-packet=64M -S %s -u root", file, b.install.Mysql, s.Socket))
+	plain, err := b.filled(ctx, "plain", func(s *testenv.Server) []string {
+		return []string{"bash", "-c", fmt.Sprintf("set -o pipefail; zstd -dc %s | %s --no-defaults --max-allowed-packet=64M -S %s -u root", file, b.install.Mysql, s.Socket)}
 	})
 	if err != nil {
 		return nil, err
 	}
-	plain.name = "zstd -d \\| mysql"
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	plain.stored = info.Size()
+	plain.name = namePlain
 	return append(results, plain), nil
 }
 
+// kept is the store with the snapshot that is restored and that others are built on.
+func (b *runner) kept() string { return filepath.Join(b.options.dir, "kept") }
+
 // filled makes a server, measures what fills it, and removes it.
-func (b *runner) filled(ctx context.Context, name string, by func(*testenv.Server) *exec.Cmd) (result, error) {
+func (b *runner) filled(ctx context.Context, name string, by func(*testenv.Server) []string) (result, error) {
 	chain, err := testenv.NewChain(ctx, testenv.Options{Dir: filepath.Join(b.options.dir, name), Bare: true, Relaxed: true, Config: serverConfig,
 		Servers: []testenv.ServerSpec{{Name: "db1", Seat: testenv.Master}}})
 	if err != nil {
@@ -85,7 +88,7 @@ func (b *runner) filled(ctx context.Context, name string, by func(*testenv.Serve
 			return result{}, err
 		}
 	}
-	r, err := (&runner{server: s, options: b.options}).measure(by(s), nil)
+	r, err := (&runner{server: s, options: b.options}).measure(ctx, by(s), nil)
 	b.say(fmt.Sprintf("%s: %.2f s, client %.2f s, server %.2f s of CPU", name, r.seconds, r.clientCPU, r.serverCPU))
 	return r, err
 }

@@ -17,6 +17,16 @@ import (
 	"github.com/failoverd/failoverd/testenv"
 )
 
+// The names of what is measured.
+const (
+	nameTake      = "failoverd"
+	nameMysqldump = "mysqldump \\| zstd -1"
+	nameFloor     = "floor: read, hash, zstd"
+	nameInto      = "restore --into"
+	nameNew       = "restore --new"
+	namePlain     = "zstd -d \\| mysql"
+)
+
 // result is one measurement.
 type result struct {
 	name                 string
@@ -24,12 +34,14 @@ type result struct {
 	clientCPU, serverCPU float64 // seconds
 	peakMB               float64 // resident, of the largest process of the client's
 	read, stored         int64   // bytes; read is 0 where it is not known
+	logged               int64   // bytes read of the binary log
 	note                 string
 }
 
 type runner struct {
 	server  *testenv.Server
 	install testenv.Install
+	program string // the path of this one
 	options options
 	say     func(string)
 }
@@ -42,24 +54,24 @@ func (b *runner) all(ctx context.Context) ([]result, error) {
 		run  func(context.Context) (result, error)
 	}
 	contenders := []contender{
-		{"failoverd", func(ctx context.Context) (result, error) { return b.self(ctx, "take") }},
-		{"mysqldump \\| zstd -1", b.mysqldump},
+		{nameTake, func(ctx context.Context) (result, error) { return b.self(ctx, "take") }},
+		{nameMysqldump, b.mysqldump},
 		{"mydumper", b.mydumper},
-		{"floor: read, hash, zstd", func(ctx context.Context) (result, error) { return b.self(ctx, "floor") }},
+		{nameFloor, func(ctx context.Context) (result, error) { return b.self(ctx, "floor") }},
 	}
 	best := make([]result, len(contenders))
 	for i := range b.options.repeats {
 		for k, c := range contenders {
 			r, err := c.run(ctx)
 			if errors.Is(err, exec.ErrNotFound) {
-				best[k] = result{name: c.name, note: err.Error()}
+				best[k] = result{name: c.name, note: "not measured: " + err.Error()}
 				continue
 			}
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
+				return nil, fmt.Errorf("%s: %w", plain(c.name), err)
 			}
 			r.name = c.name
-			b.say(fmt.Sprintf("%s, run %d: %.2f s, client %.2f s, server %.2f s of CPU", strings.ReplaceAll(c.name, `\`, ""), i+1, r.seconds, r.clientCPU, r.serverCPU))
+			b.say(fmt.Sprintf("%s, run %d: %.2f s, client %.2f s, server %.2f s of CPU", plain(c.name), i+1, r.seconds, r.clientCPU, r.serverCPU))
 			if i == 0 || r.seconds < best[k].seconds {
 				best[k] = r
 			}
@@ -68,20 +80,21 @@ func (b *runner) all(ctx context.Context) ([]result, error) {
 	return best, nil
 }
 
-// self runs this program as a process of its own.
+// itself is the command line of this program as a process of its own.
+func (b *runner) itself(child, addr, store string) []string {
+	return []string{b.program, "-child", child, "-addr", addr, "-store", store, "-workers", strconv.Itoa(b.options.workers)}
+}
+
+// self measures what this program does as a process of its own.
 func (b *runner) self(ctx context.Context, child string) (result, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return result{}, err
-	}
 	store := filepath.Join(b.options.dir, "store")
 	defer os.RemoveAll(store)
-	args := []string{"-child", child, "-addr", b.server.Addr(), "-store", store, "-workers", strconv.Itoa(b.options.workers)}
+	argv := b.itself(child, b.server.Addr(), store)
 	if child == "take" && b.options.profile != "" {
-		args = append(args, "-profile", b.options.profile)
+		argv = append(argv, "-profile", b.options.profile)
 	}
 	var out bytes.Buffer
-	r, err := b.measure(exec.CommandContext(ctx, program, args...), &out)
+	r, err := b.measure(ctx, argv, &out)
 	if err != nil {
 		return result{}, err
 	}
@@ -90,7 +103,6 @@ func (b *runner) self(ctx context.Context, child string) (result, error) {
 		return result{}, err
 	}
 	r.read, r.stored = said.Read, said.Stored
-	r.note = fmt.Sprintf("%.0f MB of rows in the binary protocol", float64(said.Read)/1e6)
 	return r, nil
 }
 
@@ -108,7 +120,7 @@ func (b *runner) mysqldump(ctx context.Context) (result, error) {
 	defer os.Remove(file)
 	script := fmt.Sprintf("set -o pipefail; %s %s --protocol=tcp -h%s -P%d -u%s -p%s --databases bench 2>/dev/null | zstd -q -f -1 -o %s && sync %s",
 		b.install.Mysqldump, dumpOptions, b.server.Host, b.server.Port, reader.User, reader.Password, file, file)
-	r, err := b.measure(exec.CommandContext(ctx, "bash", "-c", script), nil)
+	r, err := b.measure(ctx, []string{"bash", "-c", script}, nil)
 	if err != nil {
 		return r, err
 	}
@@ -126,22 +138,19 @@ func (b *runner) mydumper(ctx context.Context) (result, error) {
 	}
 	dir := filepath.Join(b.options.dir, "mydumper")
 	defer os.RemoveAll(dir)
-	r, err := b.measure(exec.CommandContext(ctx, "mydumper", "-h", b.server.Host, "-P", strconv.Itoa(b.server.Port), "-u", reader.User, "-p", reader.Password,
-		"-B", "bench", "-o", dir, "-t", strconv.Itoa(b.options.workers), "--compress=ZSTD", "--trx-consistency-only"), nil)
+	r, err := b.measure(ctx, []string{"mydumper", "-h", b.server.Host, "-P", strconv.Itoa(b.server.Port), "-u", reader.User, "-p", reader.Password,
+		"-B", "bench", "-o", dir, "-t", strconv.Itoa(b.options.workers), "--compress=ZSTD", "--trx-consistency-only"}, nil)
 	if err != nil {
 		return r, err
 	}
-	return r, filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
-		if err == nil && info.Mode().IsRegular() {
-			r.stored += info.Size()
-		}
-		return err
-	})
+	r.stored, err = sizeOf(dir)
+	return r, err
 }
 
 // measure runs a program, and says what it, its children and the server used.
-func (b *runner) measure(cmd *exec.Cmd, out *bytes.Buffer) (result, error) {
+func (b *runner) measure(ctx context.Context, argv []string, out *bytes.Buffer) (result, error) {
 	var stderr bytes.Buffer
+	cmd := command(ctx, argv)
 	cmd.Stderr = &stderr
 	if out != nil {
 		cmd.Stdout = out
@@ -151,7 +160,12 @@ func (b *runner) measure(cmd *exec.Cmd, out *bytes.Buffer) (result, error) {
 		return result{}, err
 	}
 	began := time.Now()
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	endGroup(cmd)
+	if ctx.Err() != nil {
+		return result{}, context.Cause(ctx)
+	}
+	if err != nil {
 		return result{}, fmt.Errorf("%w: %s", err, stderr.String())
 	}
 	r := result{seconds: time.Since(began).Seconds()}
