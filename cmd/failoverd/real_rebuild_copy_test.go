@@ -31,6 +31,7 @@ func TestRebuildFromACopyWhenNoServerLives(t *testing.T) {
 	require.NoError(t, slave.Renew(ctx))
 	for _, statement := range []string{
 		"SET GLOBAL super_read_only = OFF", "CREATE USER filler@'%' IDENTIFIED BY 'fill-secret'", "GRANT ALL ON *.* TO filler@'%' WITH GRANT OPTION",
+		"GRANT PROXY ON ''@'' TO filler@'%' WITH GRANT OPTION", // as root has, and the copy gives it
 		"SET GLOBAL super_read_only = ON",
 	} {
 		require.NoError(t, slave.Exec(ctx, statement))

@@ -164,7 +164,7 @@ func (c *cli) takeIn(ctx context.Context, product string, to api.CopyInstead, id
 	if err != nil {
 		failed := explainError(ctx, err)
 		return &exitError{code: exitUnknown, message: fmt.Sprintf("%s is restored, and stays out of rotation: %s", to.Server, failed.message), reasons: failed.reasons, cause: err,
-			hint: fmt.Sprintf("once a server of %s lives, \"failoverd rebuild %s %s\" replaces its data by a copy of that; \"failoverd explain %s\" shows how the chain is", product, product, to.Server, product)}
+			hint: fmt.Sprintf("once a server of %s lives, \"failoverd rebuild %s %s\" replaces its data by a copy of that, or, where it is in maintenance, \"failoverd maintenance %s %s --end\" takes it in", product, product, to.Server, product, to.Server)}
 	}
 	aside := *c
 	if o.output != asTable {
