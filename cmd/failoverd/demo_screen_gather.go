@@ -102,7 +102,11 @@ func entryText(e journal.Entry) (style, string) {
 	if at := slices.IndexFunc(e.Phases, func(n promote.Note) bool { return strings.HasPrefix(n.Step, string(promote.Saved)+" ") && n.Text != "" }); at >= 0 {
 		text += " (" + e.Phases[at].Text + ")"
 	}
-	if e.Why != "" {
+	switch {
+	case e.Why == "":
+	case slices.Contains([]string{"snapshot", "ship", "drill"}, e.What): // of the copies: it is no reason, but what came of it
+		text += ": " + e.Why
+	default:
 		text += ", because " + e.Why
 	}
 	if promote.Kind(e.What) == promote.Quarantine {

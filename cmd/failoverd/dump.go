@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/signal"
 	"syscall"
@@ -96,6 +97,9 @@ func (c *cli) dumpOnce(ctx context.Context, service *snapshot.Service) error {
 	m, err := service.Once(ctx)
 	stop()
 	line.end()
+	if errors.Is(err, snapshot.ErrNotNow) {
+		return &exitError{code: exitRefused, message: err.Error(), cause: err, hint: "\"failoverd snapshot now PRODUCT\" asks the dump service that runs"}
+	}
 	if m.ID != "" && !m.Finished.IsZero() {
 		c.printTaken(snapshot.CopyOf(m, c.now()))
 	}

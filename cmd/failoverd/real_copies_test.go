@@ -108,6 +108,10 @@ func drilled(t *testing.T, s *stage.Stage) {
 	code, out, errs := command(t, s, "history", s.Product, "-n", "3")
 	require.Equal(t, exitDone, code, errs)
 	assert.Contains(t, out, "drill db4")
+	code, out, errs = onTheDumpMachine(t, s, "dump", "--check")
+	assert.Equal(t, exitDone, code, "%s %s", out, errs)
+	code, _, errs = onTheDumpMachine(t, s, "dump", "--once")
+	assert.Equal(t, exitRefused, code, "one service runs: %s", errs)
 }
 
 // kills is how often the dump service is killed: 3 times unless FAILOVERD_KILLS says otherwise.

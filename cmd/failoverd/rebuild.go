@@ -209,7 +209,8 @@ func (c *cli) toldRestored(ctx context.Context, client *api.Client, product stri
 // restoreInto is restore, with hints for a server of a chain. It returns the snapshot's name.
 func (c *cli) restoreInto(ctx context.Context, product string, r restoring) (id string, err error) {
 	done, err := c.restoreCopy(ctx, product, r)
-	if errors.Is(err, snapshot.ErrHistory) && done.Snapshot != "" {
+	var said *exitError
+	if errors.As(err, &said) && said.code == exitRefused && errors.Is(err, snapshot.ErrHistory) && done.Snapshot != "" { // it was the plan that failed, not the replay
 		return "", &exitError{code: exitRefused, message: err.Error(), cause: err,
 			hint: fmt.Sprintf("nothing was begun. --snapshot %s restores what was there then, and nothing after it", done.Snapshot)}
 	}

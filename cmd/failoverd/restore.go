@@ -45,8 +45,12 @@ watcher need be left.
 leaves it stopped, to be started with the my.cnf there. Both are left read-only with
 gtid_purged set, so that they can join the chain or be made its first master.
 
-It can be interrupted at any time: the same command goes on where it was. With --table
-only these tables are put into the server, which may then hold others.`,
+The account for --into needs what root has: GRANT ALL ON *.* and GRANT PROXY ON ''@'',
+both WITH GRANT OPTION, so that it can make every account of the snapshot.
+
+It can be interrupted: the same command goes on where it was, as long as the snapshot is
+not all in. With --table only these tables are put into the server, which may then hold
+others.`,
 		Example: `  failoverd restore shop --new /var/lib/mysql-restored
   failoverd restore shop --into 10.0.0.21:3306 --user root --password-file pw
   failoverd restore shop --new /srv/look --to-time 2026-11-28T19:04:59Z
@@ -194,7 +198,8 @@ func (c *cli) restoreCopy(ctx context.Context, product string, r restoring) (don
 		c.sayPlan(place, m, history)
 	}
 	if err := c.fill(ctx, depot, place, m, history, r, &done); err != nil {
-		if ctx.Err() != nil && r.dir == "" {
+		var said *exitError
+		if ctx.Err() != nil && r.dir == "" && !errors.As(err, &said) {
 			return done, &exitError{code: exitUnknown, message: "interrupted", hint: "the same command goes on where it was"}
 		}
 		return done, err

@@ -75,7 +75,8 @@ func (c *cli) fillServer(ctx context.Context, depot *snapshot.Depot, place snaps
 	err = changes.NewPlayer(cfg).Play(ctx, m.GTIDs, h)
 	line.end()
 	if err != nil {
-		return err
+		return &exitError{code: exitFailed, message: err.Error(), cause: err,
+			hint: "the snapshot is in and the binary log only in part: begin anew with an empty server, or with --snapshot " + m.ID + " for the snapshot alone"}
 	}
 	done.Report.Phases = append(done.Report.Phases, snapshot.Phase{Name: "replay", Seconds: time.Since(began).Seconds()})
 	done.Replayed, done.Last, done.LeftOut, done.GTIDs = h.GTIDs.Count(), h.Last, h.LeftOut.String(), m.GTIDs.Union(h.GTIDs).String()

@@ -161,6 +161,7 @@ func TestStartsFromTheLastGoodCopy(t *testing.T) {
 	w.put(w.render(2, "db2"))
 	assert.EqualValues(t, 2, next(t, watcher, watcher.Head()).Document.Version)
 
+	w.eventually(func() bool { return w.read("cache/config.json") == string(w.head.Bytes) }, "saved")
 	w.write("cache/config.json", strings.Replace(string(w.head.Bytes), "db2", "dbx", 1))
 	watcher, err := follow.NewWatcher(cfg, w.logger())
 	require.NoError(t, err)

@@ -85,6 +85,13 @@ func (c *Crew) takeInto(ctx context.Context, p Place, t Task, tell func(Progress
 		Diverged: func(_ context.Context, point topology.GTIDSet) (topology.GTIDSet, error) {
 			return Diverged(cuts, t.Epoch, point), nil
 		}}
+	if r.Parent != nil { // it stays until what refers to its data is there
+		lease, err := Hold(ctx, p.Store, c.Depot.Product, r.Parent.ID, "the next snapshot")
+		if errors.Is(err, object.ErrNotFound) {
+			r.Parent = nil // it has just expired
+		}
+		defer lease.End() // it may be nil, where leases cannot be written
+	}
 	return Take(ctx, r)
 }
 

@@ -73,6 +73,9 @@ type Leader interface {
 // ErrRefused says that this service may not take the product's snapshots.
 var ErrRefused = errors.New("refused by the leading watcher")
 
+// ErrNotNow says that no snapshot may be taken at the moment, for a reason that passes.
+var ErrNotNow = errors.New("no snapshot is taken now")
+
 // Work is what a Service has done. Each method returns soon after its context has
 // ended, and names in its error what failed.
 type Work interface {
@@ -165,7 +168,7 @@ func (s *Service) Once(ctx context.Context) (Manifest, error) {
 		s.exchange(ctx, "")
 	}
 	if why := s.wait(); why != "" {
-		return Manifest{}, fmt.Errorf("no snapshot is taken now: %s", why)
+		return Manifest{}, fmt.Errorf("%w: %s", ErrNotNow, why)
 	}
 	m, err := s.config.Work.Take(ctx, s.task(), func(p Progress) { s.set(func() { s.progress = p }) })
 	if err != nil {
