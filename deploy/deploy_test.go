@@ -50,6 +50,11 @@ func TestDumpExampleIsGood(t *testing.T) {
 	assert.Equal(t, config.DefaultWorkers, c.Workers)
 	assert.Equal(t, config.Ship{Every: config.DefaultShipEvery, Bytes: config.DefaultShipBytes}, c.Ship)
 	assert.Equal(t, config.DefaultScrub, c.Scrub.Every)
+	locked := filepath.Join(t.TempDir(), "dump.yaml")
+	require.NoError(t, os.WriteFile(locked, []byte(strings.Replace(read(t, "dump.yaml"), "# objectLock:", "objectLock:", 1)), 0o600))
+	with, err := config.LoadDump(locked)
+	require.NoError(t, err, "the comment is good as well")
+	assert.Equal(t, config.ObjectLock{Mode: "compliance", Days: 30}, with.Stores[0].ObjectLock)
 	unit := read(t, "failoverd-dump.service")
 	secrets := []config.Secret{c.MySQL.Password}
 	for _, s := range c.Stores {

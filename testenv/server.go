@@ -174,6 +174,38 @@ func (s *Server) prepare(template string) error {
 	return nil
 }
 
+// Renew replaces the server by a new one with nothing but the accounts of the template,
+// as whoever lost its disk does, and starts that.
+func (s *Server) Renew(ctx context.Context) error {
+	s.Kill()
+	in := s.config.install
+	from, err := template(ctx, in, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	data := filepath.Join(s.Dir, "data")
+	if err := errors.Join(os.RemoveAll(data), copyTree(from, data)); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	defer conn.Close()
+	for _, statement := range []string{
+		"SET GLOBAL super_read_only = OFF", "SET SESSION sql_log_bin = OFF", "DROP DATABASE " + Database,
+		"SET SESSION sql_log_bin = ON", "SET GLOBAL super_read_only = ON",
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
 // close kills the server and forgets its connections.
 func (s *Server) close() {
 	if s.Disk != nil {

@@ -71,7 +71,7 @@ func prepareDump(ctx context.Context, cfg config.Dump, logTo io.Writer) (*dumpPa
 func openDumpStores(ctx context.Context, stores []config.DumpStore) ([]snapshot.Place, error) {
 	var out []snapshot.Place
 	for _, s := range stores {
-		options := s3.Options{Timeout: storeTimeout}
+		options := s3.Options{Timeout: storeTimeout, Lock: s3.Lock{Mode: s.ObjectLock.Mode, Days: s.ObjectLock.Days, Of: snapshot.Lasting}}
 		for _, secret := range []struct {
 			from config.Secret
 			to   *string

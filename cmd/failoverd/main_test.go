@@ -119,8 +119,7 @@ func TestOutputs(t *testing.T) {
 		{name: "rebuild-refused", line: "rebuild shop db2 --yes", code: exitRefused},
 		{name: "status-quarantined", line: "status", prepare: foreign},
 		{name: "rebuild-without-donor", line: "rebuild shop db3 --yes", code: exitRefused, prepare: func(s *shell) {
-			foreign(s)
-			s.backend.See("shop", apitest.LostViews("shop", "db1", "db2", "db4")...)
+			withoutDonor(s)
 		}},
 		{name: "status-copies", line: "status", prepare: func(s *shell) { s.dump(); s.backend.AddShop("blog") }},
 		{name: "status-copies-failing", line: "status", prepare: func(s *shell) {
@@ -247,6 +246,13 @@ func foreign(s *shell) {
 	s.backend.Finish("shop")
 }
 
+// withoutDonor leaves db3 in quarantine, and nobody else alive.
+func withoutDonor(s *shell) { foreign(s); withoutDonorSeen(s) }
+
+func withoutDonorSeen(s *shell) {
+	s.backend.See("shop", apitest.LostViews("shop", "db1", "db2", "db4")...)
+}
+
 // ring lets db2 and db3 replicate from each other.
 func ring(s *shell) {
 	views := apitest.HealthyViews("shop")
@@ -304,6 +310,22 @@ func TestExitCodes(t *testing.T) {
 		{name: "brake of no kind", line: "brake half", code: exitUsage, says: "invalid argument"},
 		{name: "maintenance without a reason", line: "maintenance shop db3 --yes", code: exitUsage, says: "--reason is missing"},
 		{name: "end of no maintenance", line: "maintenance shop db3 --end --yes", code: exitRefused, says: "not in maintenance"},
+		{name: "rebuild from a copy while a server can be copied", line: "rebuild shop db3 --yes --snapshot newest", code: exitRefused, says: "db4 lives and can be copied", prepare: foreign},
+		{name: "rebuild from a copy and from a server", line: "rebuild shop db3 --yes --snapshot newest --from db2", code: exitUsage, says: "from snapshot"},
+		{name: "rebuild from a copy of what is in rotation", line: "rebuild shop db2 --yes --snapshot newest", code: exitRefused, says: "only what is quarantined"},
+		{name: "rebuild from a copy asks", line: "rebuild shop db3 --snapshot newest", code: exitUsage, says: "no terminal to ask at", prepare: withoutDonor},
+		{name: "rebuild from a copy where there is none", line: "rebuild shop db3 --yes --snapshot newest --store file://{dir}", code: exitUsage, says: "shop has none yet", prepare: withoutDonor},
+		{name: "a dry rebuild from a copy", line: "rebuild shop db3 --dry-run --snapshot 2026 --store file://{dir}", code: exitUsage, says: `none of the name "2026"`, prepare: withoutDonor},
+		{name: "a rebuild without a donor offers a copy", line: "rebuild shop db3 --store file://{dir}", code: exitRefused,
+			says: "Fill db3 (10.0.0.3:3306), which must be empty, with the newest snapshot and the binary log after it?", prepare: func(s *shell) { withoutDonor(s); s.terminal, s.in = true, "n\n" }},
+		{name: "and takes it", line: "rebuild shop db3 --store file://{dir}", code: exitUsage, says: "shop has none yet", prepare: func(s *shell) { withoutDonor(s); s.terminal, s.in = true, "y\n" }},
+		{name: "a rebuild without a donor of what may come back any time", line: "rebuild shop db3 --yes --snapshot newest", code: exitRefused, says: "first \"failoverd maintenance shop db3",
+			prepare: func(s *shell) {
+				away(s)
+				s.run("maintenance shop db3 --end --yes --wait 0")
+				s.backend.Finish("shop")
+				withoutDonorSeen(s)
+			}},
 		{name: "rebuild that gave way", line: "rebuild shop db3 --yes --wait 10s", code: exitUnknown, says: "the copy goes on at the server",
 			prepare: func(s *shell) {
 				foreign(s)
@@ -348,7 +370,7 @@ func TestExitCodes(t *testing.T) {
 			if c.prepare != nil {
 				c.prepare(s)
 			}
-			code, _, errs := s.run(c.line)
+			code, _, errs := s.run(strings.ReplaceAll(c.line, "{dir}", t.TempDir()))
 			assert.Equal(t, c.code, code, errs)
 			assert.Contains(t, errs, c.says)
 		})

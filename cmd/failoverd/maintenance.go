@@ -52,37 +52,6 @@ takes over first. It comes back once it has shown that it holds nothing foreign.
 	return c.remote(cmd)
 }
 
-func (c *cli) rebuildCommand() *cobra.Command {
-	var o order
-	var from string
-	cmd := &cobra.Command{
-		Use:   "rebuild PRODUCT SERVER",
-		Short: "Replace the data of a quarantined server by a copy of a healthy one",
-		Long: `Replaces ALL DATA of a server in quarantine by a copy of a healthy one (CLONE), and
-takes it back in. What only it holds is saved to the object store first. The copy
-takes as long as it takes; it gives way to whatever is more urgent and is followed
-anew. With rebuild: auto failoverd does this by itself.`,
-		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: c.productsAndServers,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.confirm = func(ctx context.Context, _ api.PlanReply) error {
-				return c.confirm(ctx, fmt.Sprintf("Replace all data of %s?", args[1]))
-			}
-			return c.order(cmd.Context(), o, func(ctx context.Context, client *api.Client, dryRun bool, as seen) (api.PlanReply, error) {
-				return client.Rebuild(ctx, args[0], api.RebuildRequest{Server: args[1], From: from, Reason: o.reason, DryRun: dryRun, Epoch: as.epoch})
-			})
-		},
-	}
-	o.flags(cmd)
-	o.wait = rebuildWait
-	cmd.Flags().Lookup("wait").DefValue = rebuildWait.String()
-	cmd.Flags().StringVar(&from, "from", "", "the `server` to copy; the least useful healthy one unless given")
-	return c.remote(cmd)
-}
-
-// rebuildWait is how long a rebuild is followed unless --wait says otherwise.
-const rebuildWait = time.Hour
-
 // productsAndServers completes a product's name, then its servers'.
 func (c *cli) productsAndServers(cmd *cobra.Command, args []string, to string) ([]string, cobra.ShellCompDirective) {
 	if len(args) != 1 {

@@ -28,6 +28,7 @@ type restoring struct {
 	gtids              topology.GTIDSet
 	only               []snapshot.TableID
 	output             format
+	member             bool // the server is one of a chain, whose watchers take it in
 }
 
 func (c *cli) restoreCommand() *cobra.Command {
@@ -73,15 +74,21 @@ others.`,
 	f.StringVar(&r.toGTID, "to-gtid", "", "as soon as it holds this GTID `set`")
 	f.StringSliceVar(&r.tables, "table", nil, "only this table, `database.table`; may be given again")
 	f.BoolVar(&r.diverged, "include-diverged", false, "also transactions that did not survive a promotion")
-	f.StringVar(&r.user, "user", "root", "the account for --into, which needs all privileges")
-	f.StringVar(&r.password, "password-file", "", "the `file` with its password (FAILOVERD_RESTORE_PASSWORD)")
-	f.StringVar(&r.ca, "mysql-ca", "", "the authority's `file`, for TLS to the server of --into")
+	r.accountFlags(cmd)
 	f.StringVar(&r.mysqld, "mysqld", "", "the `program` for --new (the configuration's, else FAILOVERD_MYSQLD, else the one on PATH)")
-	f.IntVar(&r.workers, "workers", 4, "sessions that put rows in side by side")
 	cmd.MarkFlagsMutuallyExclusive("into", "new")
 	cmd.MarkFlagsOneRequired("into", "new")
 	cmd.MarkFlagsMutuallyExclusive("to-time", "to-gtid")
 	return cmd
+}
+
+// accountFlags say how a running server is filled.
+func (r *restoring) accountFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&r.user, "user", "root", "the account at the server that is filled, which needs all privileges")
+	f.StringVar(&r.password, "password-file", "", "the `file` with its password (FAILOVERD_RESTORE_PASSWORD)")
+	f.StringVar(&r.ca, "mysql-ca", "", "the authority's `file`, for TLS to that server")
+	f.IntVar(&r.workers, "workers", 4, "sessions that put rows in side by side")
 }
 
 // parse reads what was typed.
@@ -153,43 +160,52 @@ type restored struct {
 }
 
 func (c *cli) restore(ctx context.Context, product string, r restoring) error {
+	_, err := c.restoreCopy(ctx, product, r)
+	return err
+}
+
+// restoreCopy restores and says so. With an error, done has the snapshot if one was found.
+func (c *cli) restoreCopy(ctx context.Context, product string, r restoring) (done restored, err error) {
 	began := time.Now()
 	depot, cfg, err := c.openDepot(ctx, r.from, product)
 	if err != nil {
-		return err
+		return done, err
 	}
 	if cfg != nil && r.mysqld == "" {
 		r.mysqld = cfg.Drill.Mysqld
 	}
 	place, m, err := r.find(ctx, depot)
 	if err != nil {
-		return c.notFound(err, product)
+		return done, c.notFound(err, product)
 	}
 	if !m.Diverged.Empty() && !r.diverged {
-		return &exitError{code: exitRefused, message: fmt.Sprintf("snapshot %s holds transactions that no surviving server has: %s", m.ID, m.Diverged),
-			hint: "--include-diverged restores it all the same; without --snapshot the newest good one is taken"}
+		hint := "--include-diverged restores it all the same; without --snapshot the newest good one is taken"
+		if r.member {
+			hint = "--snapshot newest takes the newest good one: what this one holds beyond it the chain would not take in"
+		}
+		return done, &exitError{code: exitRefused, message: fmt.Sprintf("snapshot %s holds transactions that no surviving server has: %s", m.ID, m.Diverged), hint: hint}
 	}
+	done = restored{Snapshot: m.ID, Store: place.Name, Point: m.Point}
 	lease, err := snapshot.Hold(ctx, place.Store, product, m.ID, "restore")
 	if err == nil {
 		defer lease.End() // without one a sweep can make this fail, and no more
 	}
 	history, err := r.history(ctx, depot, place, m)
 	if err != nil {
-		return historyError(err, product, m)
+		return done, historyError(err, product, m)
 	}
 	if r.output == asTable {
 		c.sayPlan(place, m, history)
 	}
-	done := restored{Snapshot: m.ID, Store: place.Name, Point: m.Point}
 	if err := c.fill(ctx, depot, place, m, history, r, &done); err != nil {
 		var said *exitError
 		if ctx.Err() != nil && r.dir == "" && !errors.As(err, &said) {
-			return &exitError{code: exitUnknown, message: "interrupted", hint: "the same command goes on where it was"}
+			return done, &exitError{code: exitUnknown, message: "interrupted", hint: "the same command goes on where it was"}
 		}
-		return err
+		return done, err
 	}
 	done.Ms = time.Since(began).Milliseconds()
-	return c.printRestored(done, history, r)
+	return done, c.printRestored(done, history, r)
 }
 
 // find returns the snapshot to begin with.
@@ -298,7 +314,7 @@ func (c *cli) printRestored(done restored, h *snapshot.History, r restoring) err
 	}
 	fmt.Fprintln(c.out)
 	switch {
-	case len(r.only) > 0:
+	case len(r.only) > 0 || r.member:
 	case r.dir != "": // not wrapped, for it is to be copied
 		fmt.Fprintf(c.out, "start it with: mysqld --defaults-file=%s/my.cnf\n", r.dir)
 		c.say("", "It boots read-only. \"failoverd apply\" takes it into an inventory, as the master of a new chain or as a replica of an old one.")

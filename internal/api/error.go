@@ -38,6 +38,18 @@ type Error struct {
 	Help string `json:"help,omitempty"`
 	// Plan is the plan that this is about, 0 when there is none or it is not known.
 	Plan uint64 `json:"plan,omitempty"`
+	// Copy is set when a rebuild was refused for want of a server to copy: what may be
+	// filled from a copy in the object store instead.
+	Copy *CopyInstead `json:"copy,omitempty"`
+}
+
+// CopyInstead is a server out of rotation whose data may come from the object store,
+// since no server is left to copy.
+type CopyInstead struct {
+	Server string `json:"server"`
+	Addr   string `json:"addr"` // host:port
+	// UUID is that of the server as last seen, before it was set up anew.
+	UUID string `json:"uuid,omitempty"`
 }
 
 // Error is the message with its reasons.

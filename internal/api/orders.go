@@ -84,7 +84,15 @@ func (h *handler) rebuild(ctx context.Context, c *call) (any, error) {
 	if ask.Server == "" {
 		return nil, badRequest("server is missing: the one whose data is to be replaced")
 	}
+	if ask.Restored != "" && ask.From != "" {
+		return nil, badRequest("from is the server to copy: it does not go with restored")
+	}
 	reason := c.reason(ask.Reason)
+	if ask.Restored != "" {
+		return h.ask(ctx, c, order{epoch: ask.Epoch, dryRun: ask.DryRun, plan: func(live topology.Case) (*promote.Plan, error) {
+			return promote.ForRestored(live, ask.Server, ask.Restored, ask.Was, c.actor, reason)
+		}})
+	}
 	return h.ask(ctx, c, order{epoch: ask.Epoch, dryRun: ask.DryRun, notes: rebuildNotes, mayOverride: openError,
 		plan: func(live topology.Case) (*promote.Plan, error) {
 			made, err := promote.ForRebuild(live, ask.Server, ask.From, c.actor, reason)
@@ -93,7 +101,7 @@ func (h *handler) rebuild(ctx context.Context, c *call) (any, error) {
 }
 
 // orRestore adds to a refused rebuild how the server gets its data where nobody is
-// left to copy it from.
+// left to copy it from. Only what nobody takes in while it is half full is filled.
 func orRestore(live topology.Case, name string, err error) error {
 	var refusal promote.Refusal
 	server, known := live.Chain.Server(name)
@@ -101,9 +109,16 @@ func orRestore(live topology.Case, name string, err error) error {
 	if !errors.As(err, &refusal) || !known || donor != "" || !strings.HasPrefix(why, "no server") || server.Standing == topology.In {
 		return err
 	}
-	return &Error{Code: Refused, Message: "refused, nothing was changed", Reasons: refusal.Reasons,
-		Help: fmt.Sprintf("a copy in the object store can take the place of a donor: start %s on an empty data directory, then run \"failoverd restore %s --into %s\" where dump.yaml is",
-			name, live.Chain.Product, server.Addr())}
+	refused := &Error{Code: Refused, Message: "refused, nothing was changed", Reasons: refusal.Reasons,
+		Help: fmt.Sprintf("a copy in the object store can take the place of a donor: start %s on an empty data directory, then run \"failoverd rebuild %s %s --snapshot newest\" where dump.yaml is",
+			name, live.Chain.Product, name)}
+	if server.Standing == topology.Out {
+		refused.Help = fmt.Sprintf("a copy in the object store can take the place of a donor: first \"failoverd maintenance %s %s --reason …\", so that it is not taken in half full, then \"failoverd rebuild %s %s --snapshot newest\"",
+			live.Chain.Product, name, live.Chain.Product, name)
+		return refused
+	}
+	refused.Copy = &CopyInstead{Server: name, Addr: server.Addr(), UUID: server.UUID}
+	return refused
 }
 
 func (c *call) reason(given string) string {

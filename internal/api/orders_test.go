@@ -101,6 +101,38 @@ func TestRebuild(t *testing.T) {
 	assert.Equal(t, api.Stale, refusal(t, "POST", path, `{"server":"db3"}`, http.StatusConflict).Code, "it is under way already")
 }
 
+// The client has to tell the want of a donor from any other refusal, and what it then
+// fills is taken in by proof alone.
+func TestWhatWasRestoredFromACopyIsTakenInByProof(t *testing.T) {
+	b, url := quarantined(t)
+	path := url + "/v1/products/shop/rebuild"
+	lost := apitest.LostViews("shop", "db1", "db2", "db4")
+	b.See("shop", lost...)
+	e := refusal(t, "POST", path, `{"server":"db3","dryRun":true}`, http.StatusConflict)
+	require.NotNil(t, e.Copy)
+	assert.Equal(t, "10.0.0.3:3306", e.Copy.Addr)
+	assert.Contains(t, e.Help, "failoverd rebuild shop db3 --snapshot newest")
+	assert.Nil(t, refusal(t, "POST", path, `{"server":"db2","dryRun":true}`, http.StatusConflict).Copy, "it is in rotation")
+
+	old := lost[0].Sightings["db3"].Facts.UUID
+	restored := `{"server":"db3","restored":"20261122T205100Z-e1-ddeeff","was":"` + old + `"}`
+	assert.Contains(t, said(refusal(t, "POST", path, restored, http.StatusConflict)), "still has the UUID")
+	for _, v := range lost {
+		s := v.Sightings["db3"]
+		f := *s.Facts
+		f.UUID, f.Link = "99999999-71ca-11e1-9e33-c80aa9429563", nil
+		s.Facts = &f
+		v.Sightings["db3"] = s
+	}
+	b.See("shop", lost...)
+	into[api.PlanReply](t, "POST", path, restored)
+	b.Finish("shop")
+	db3, _ := chainOf(b).Server("db3")
+	assert.Equal(t, topology.Out, db3.Standing, "the rules let it in, or not")
+	assert.Contains(t, db3.Why, "was restored from snapshot 20261122T205100Z-e1-ddeeff")
+	refusal(t, "POST", path, `{"server":"db3","restored":"x","from":"db2"}`, http.StatusBadRequest)
+}
+
 func TestARebuildThatIsUnderWayGivesWayToWhatAPersonAsks(t *testing.T) {
 	b, url := quarantined(t)
 	into[api.PlanReply](t, "POST", url+"/v1/products/shop/rebuild", `{"server":"db3"}`)

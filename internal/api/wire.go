@@ -79,10 +79,14 @@ type MaintenanceRequest struct {
 type RebuildRequest struct {
 	Server string `json:"server"`
 	// From is the server to copy, the least useful healthy one when empty.
-	From   string `json:"from,omitempty"`
-	Reason string `json:"reason,omitempty"`
-	DryRun bool   `json:"dryRun,omitempty"`
-	Epoch  uint64 `json:"epoch,omitempty"`
+	From string `json:"from,omitempty"`
+	// Restored names the snapshot that the server was set up anew from: its data is there
+	// already, and it is to be taken in by proof. Was is the UUID that it had before.
+	Restored string `json:"restored,omitempty"`
+	Was      string `json:"was,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	DryRun   bool   `json:"dryRun,omitempty"`
+	Epoch    uint64 `json:"epoch,omitempty"`
 }
 
 // BrakeRequest sets the global brake.

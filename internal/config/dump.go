@@ -66,6 +66,18 @@ type DumpStore struct {
 	// URL is s3://BUCKET/PREFIX?region=…&endpoint=… or file:///DIR.
 	URL string `yaml:"url"`
 	S3  S3     `yaml:"s3"`
+	// ObjectLock keeps everybody, this service included, from removing what was stored.
+	ObjectLock ObjectLock `yaml:"objectLock"`
+}
+
+// ObjectLock is the retention of S3's object lock that snapshots, their data and the
+// binary log get. The bucket needs versions and object lock, and a lifecycle rule that
+// removes noncurrent versions: what retention sweeps away stays until its days are over.
+type ObjectLock struct {
+	// Mode is "compliance", which nobody can lift, or "governance", which a special
+	// permission lifts; nothing is locked when it is empty.
+	Mode string `yaml:"mode"`
+	Days int    `yaml:"days"`
 }
 
 // Encryption is by age (age-encryption.org); without recipients nothing is encrypted.
@@ -235,11 +247,33 @@ func (c *Dump) checkStores() (place string, err error) {
 				return at + ".s3." + secret.name, err
 			}
 		}
+		if place, err := s.ObjectLock.check(s.URL); err != nil {
+			return at + ".objectLock" + place, err
+		}
 	}
 	for i, r := range c.Encryption.Recipients {
 		if !strings.HasPrefix(r, "age1") {
 			return fmt.Sprintf("$.encryption.recipients[%d]", i), fmt.Errorf("%q is not a public key of age, which begins with age1", r)
 		}
+	}
+	return "", nil
+}
+
+// maxLockDays is a century: more is a slip that nobody could take back.
+const maxLockDays = 36500
+
+func (l ObjectLock) check(url string) (place string, err error) {
+	switch {
+	case l == ObjectLock{}:
+		return "", nil
+	case !strings.HasPrefix(url, "s3:"):
+		return "", errors.New("only a store in S3 has it, not a directory")
+	case l.Mode == "":
+		return "", errors.New("mode is missing: compliance or governance")
+	case l.Mode != "compliance" && l.Mode != "governance":
+		return ".mode", fmt.Errorf("%q is neither compliance nor governance", l.Mode)
+	case l.Days < 1 || l.Days > maxLockDays:
+		return "", fmt.Errorf("days is %d: want 1 to %d", l.Days, maxLockDays)
 	}
 	return "", nil
 }

@@ -32,6 +32,10 @@ func TestGoodDumpFileIsRead(t *testing.T) {
 	assert.Equal(t, "/etc/failoverd/drill", c.Drill.Dir)
 	assert.Equal(t, Retention{All: 24 * time.Hour, Hourly: 168 * time.Hour, Daily: 720 * time.Hour}, c.Retention)
 	assert.Equal(t, Ship{Every: 5 * time.Second, Bytes: 16 << 20}, c.Ship)
+	assert.Equal(t, ObjectLock{}, c.Stores[0].ObjectLock)
+	c, err = parseDump([]byte(strings.Replace(goodDump, `region=x"`, `region=x", objectLock: {mode: compliance, days: 7}`, 1)), "/")
+	require.NoError(t, err)
+	assert.Equal(t, ObjectLock{Mode: "compliance", Days: 7}, c.Stores[0].ObjectLock)
 }
 
 func TestBadDumpFileShowsTheLine(t *testing.T) {
@@ -45,6 +49,11 @@ func TestBadDumpFileShowsTheLine(t *testing.T) {
 		{"two stores of one name", "name: here", "name: aws", "two stores", " 9 |"},
 		{"store without url", `, url: "file:///srv/copies"`, "", "store here needs a url", " 9 |"},
 		{"odd store name", "name: here", `name: "he re"`, "needs a name", " 9 |"},
+		{"a lock of a directory", `"file:///srv/copies"`, `"file:///srv/copies", objectLock: {mode: compliance, days: 1}`, "only a store in S3", " 9 |"},
+		{"a lock of no kind", `region=x"`, `region=x", objectLock: {mode: strict, days: 1}`, `objectLock.mode: "strict" is neither`, " 8 |"},
+		{"a lock without a mode", `region=x"`, `region=x", objectLock: {days: 1}`, "mode is missing", " 8 |"},
+		{"a lock for no time", `region=x"`, `region=x", objectLock: {mode: governance}`, "want 1 to 36500", " 8 |"},
+		{"a lock for ever", `region=x"`, `region=x", objectLock: {mode: governance, days: 40000}`, "want 1 to 36500", " 8 |"},
 		{"too often", "every: 10m", "every: 1s", "too short", "10 | every"},
 		{"no room for drills", ", dir: drill", "", "drill.dir: missing", ""},
 		{"no workers", "every: 10m", "workers: 0", "from 1 to 64", "10 | workers"},

@@ -1,6 +1,8 @@
 package promote
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,4 +86,40 @@ func TestForReturnAndForRebuild(t *testing.T) {
 	golden(t, "operator/rebuild", asText(plan))
 	_, err = ForRebuild(all["healthy/all-well"], "d", "", "ann", "")
 	assert.ErrorContains(t, err, "only what is quarantined")
+}
+
+func TestForRestored(t *testing.T) {
+	c := cases(t)["server-quarantined/rebuild-asks"]
+	change := func(change func(*topology.Facts)) topology.Case {
+		out := c
+		out.Views = slices.Clone(c.Views)
+		for i, v := range out.Views {
+			out.Views[i].Sightings = maps.Clone(v.Sightings)
+			s := v.Sightings["d"]
+			if s.Facts == nil {
+				continue
+			}
+			f := *s.Facts
+			f.Link, f.UUID, f.ReadOnly, f.SuperReadOnly = nil, "99999999-0000-0000-0000-000000000000", true, true
+			change(&f)
+			s.Facts = &f
+			out.Views[i].Sightings["d"] = s
+		}
+		return out
+	}
+	const was = "11111111-0000-0000-0000-000000000000"
+	plan, err := ForRestored(change(func(*topology.Facts) {}), "d", "S", was, "ann", "all gone")
+	require.NoError(t, err)
+	assert.Equal(t, []Step{{Goal: Standing, Server: "d", Standing: topology.Out, Why: "was restored from snapshot S"}}, plan.Steps, "it then comes back by proof")
+	for says, how := range map[string]func(*topology.Facts){
+		"still has the UUID":     func(f *topology.Facts) { f.UUID = was },
+		"is open for writes":     func(f *topology.Facts) { f.ReadOnly, f.SuperReadOnly = false, false },
+		"holds no transaction":   func(f *topology.Facts) { f.Executed = topology.GTIDSet{} },
+		"replicates from b:3306": func(f *topology.Facts) { f.Link = &topology.Link{SourceAddr: "b:3306"} },
+	} {
+		_, err := ForRestored(change(how), "d", "S", was, "ann", "")
+		assert.ErrorContains(t, err, says)
+	}
+	_, err = ForRestored(cases(t)["healthy/all-well"], "d", "S", was, "ann", "")
+	assert.ErrorContains(t, err, "only what is quarantined or in maintenance")
 }

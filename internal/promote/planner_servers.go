@@ -242,3 +242,31 @@ func ForRebuild(c topology.Case, name, donor, actor, reason string) (*Plan, erro
 	plan.Product, plan.Epoch, plan.Rule, plan.Why, plan.Actor, plan.Commit = chain.Product, chain.Epoch, "operator", reason, actor, len(plan.Steps)
 	return &plan, nil
 }
+
+// ForRestored plans that a server comes back which a person set up anew from a copy in
+// the object store. What kept it out was its old data; like any that was away it is
+// taken in by proof, or quarantined for what it holds now.
+func ForRestored(c topology.Case, name, snapshot, was, actor, reason string) (*Plan, error) {
+	p, chain := c.Digest(), c.Chain
+	server, known := chain.Server(name)
+	facts, _ := p.Facts(name)
+	switch {
+	case !known:
+		return nil, Refusal{[]string{fmt.Sprintf("product %s has no server %s: it has %s", chain.Product, name, names(chain))}}
+	case server.Standing != topology.Quarantined && server.Standing != topology.Maintenance:
+		return nil, Refusal{[]string{fmt.Sprintf("%s is %s: only what is quarantined or in maintenance is taken in after a restore", name, server.Standing)}}
+	case !p.Up(name) || facts == nil:
+		return nil, Refusal{[]string{fmt.Sprintf("%s has not answered since it was restored (%s)", name, p.Contacts(name))}}
+	case was != "" && facts.UUID == was && server.Standing == topology.Quarantined:
+		// As a master it would give GTIDs again that stood for what it was quarantined for.
+		return nil, Refusal{[]string{fmt.Sprintf("%s still has the UUID %s of the server that was quarantined", name, was)}}
+	case facts.Open():
+		return nil, Refusal{[]string{fmt.Sprintf("%s is open for writes", name)}}
+	case facts.Link != nil:
+		return nil, Refusal{[]string{fmt.Sprintf("%s replicates from %s: it is not as a restore left it", name, facts.Link.SourceAddr)}}
+	case facts.Executed.Empty():
+		return nil, Refusal{[]string{fmt.Sprintf("%s holds no transaction: it is not restored", name)}}
+	}
+	return &Plan{Kind: Maintain, Product: chain.Product, Epoch: chain.Epoch, Rule: "operator", Why: reason, Actor: actor, Target: name, Commit: 1,
+		Steps: []Step{{Goal: Standing, Server: name, Standing: topology.Out, Why: "was restored from snapshot " + snapshot}}}, nil
+}
