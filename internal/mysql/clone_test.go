@@ -112,7 +112,7 @@ func TestCloneReplacesAnErrantServer(t *testing.T) {
 	// From a replica as the donor comes its link, too.
 	require.NoError(t, b.server.Follow(ctx, a.Place()))
 	require.NoError(t, b.mysqld.AwaitReplicating(ctx))
-	c := &realNode{t: t, mysqld: realServers.chain.Server("c"), server: control(t, realServers.chain.Server("c"))}
+	c := &realNode{t: t, mysqld: realServers.Started().Server("c"), server: control(t, realServers.Started().Server("c"))}
 	require.Eventually(t, func() bool { // its source, which is gone, may have left it half a transaction
 		err := c.server.Clone(ctx, b.Place())
 		if err != nil {

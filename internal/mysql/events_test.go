@@ -38,7 +38,7 @@ func runs(t *testing.T, s *testenv.Server) (n int) {
 // Scheduled events run on the master alone, before and after it changes.
 func TestEventsMoveWithTheMaster(t *testing.T) {
 	w, ctx := world(t), t.Context()
-	servers := realServers.chain.Servers
+	servers := realServers.Started().Servers
 	a, b := servers[0], servers[1]
 	t.Cleanup(func() {
 		for _, s := range servers {

@@ -36,7 +36,7 @@ func finding(t *testing.T, findings []Finding, server, requirement string) Findi
 
 func TestExamineFindsWhatIsBroken(t *testing.T) {
 	world(t)
-	c, ctx := realServers.chain, t.Context()
+	c, ctx := realServers.Started(), t.Context()
 	persist := []string{"SET PERSIST_ONLY super_read_only = ON", "SET PERSIST_ONLY rpl_semi_sync_replica_enabled = OFF", "SET GLOBAL max_connect_errors = 1000000"}
 	t.Cleanup(func() {
 		for _, s := range c.Servers {
@@ -126,7 +126,7 @@ func TestExamineFindsWhatIsBroken(t *testing.T) {
 
 func TestDiscoverWalksTheWholeChainFromAnyServer(t *testing.T) {
 	world(t)
-	c, ctx := realServers.chain, t.Context()
+	c, ctx := realServers.Started(), t.Context()
 	for _, from := range c.Servers {
 		chain, findings, err := Discover(ctx, from.Addr(), credentials)
 		require.NoError(t, err)

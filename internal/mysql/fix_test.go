@@ -18,7 +18,7 @@ import (
 func shop(policy topology.Policy) topology.Chain {
 	chain := topology.Chain{Product: "shop", Policy: policy}
 	for i, seat := range []topology.Seat{topology.Master, topology.Candidate, topology.Slave} {
-		s := place(realServers.chain.Servers[i])
+		s := place(realServers.Started().Servers[i])
 		s.Seat, s.Standing = seat, topology.In
 		chain.Servers = append(chain.Servers, s)
 	}
@@ -27,7 +27,7 @@ func shop(policy topology.Policy) topology.Chain {
 
 func TestFixMendsWhatCanBeMendedWhileTheServersWork(t *testing.T) {
 	world(t)
-	c, ctx := realServers.chain, t.Context()
+	c, ctx := realServers.Started(), t.Context()
 	exec := func(server string, statements ...string) {
 		t.Helper()
 		for _, statement := range statements {
@@ -144,7 +144,7 @@ func TestEveryRequirementIsFixedOrLeftForAReason(t *testing.T) {
 // relay log stays, though the source is gone for good.
 func TestChangingTheHeartbeatKeepsTheRelayLogWhileTheApplierRuns(t *testing.T) {
 	w, ctx := world(t), t.Context()
-	b := realServers.chain.Server("b")
+	b := realServers.Started().Server("b")
 	lock, err := b.DB().Conn(ctx)
 	require.NoError(t, err)
 	defer lock.Close()

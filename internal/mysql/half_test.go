@@ -20,7 +20,7 @@ import (
 func halved(t *testing.T, w servertest.World) {
 	t.Helper()
 	ctx := t.Context()
-	app, err := realServers.chain.Open(testenv.Clients, "a", testenv.Accounts.App, testenv.Database)
+	app, err := realServers.Started().Open(testenv.Clients, "a", testenv.Accounts.App, testenv.Database)
 	require.NoError(t, err)
 	enough := make(chan struct{})
 	var writing sync.WaitGroup
@@ -48,7 +48,7 @@ func halved(t *testing.T, w servertest.World) {
 	defer app.Close()
 	defer writing.Wait()
 	defer close(enough)
-	b := realServers.chain.Server("b")
+	b := realServers.Started().Server("b")
 	require.NoError(t, b.Exec(ctx, "SET GLOBAL rpl_semi_sync_replica_enabled = OFF")) // a is not to wait
 	require.NoError(t, w.A.Server().SetSourceSemiSync(ctx, 0))
 	require.Eventually(t, func() bool {
@@ -84,7 +84,7 @@ func TestAnApplierWithHalfATransactionHoldsNothingUp(t *testing.T) {
 		assert.Empty(t, after.Link.SQLError)
 		var rows [2]string
 		for i, name := range []string{"a", "b"} {
-			require.NoError(t, realServers.chain.Server(name).DB().QueryRowContext(ctx, "SELECT CONCAT(COUNT(*), ' ', BIT_XOR(CRC32(v))) FROM shop.facts").Scan(&rows[i]))
+			require.NoError(t, realServers.Started().Server(name).DB().QueryRowContext(ctx, "SELECT CONCAT(COUNT(*), ' ', BIT_XOR(CRC32(v))) FROM shop.facts").Scan(&rows[i]))
 		}
 		assert.Equal(t, rows[0], rows[1])
 	})

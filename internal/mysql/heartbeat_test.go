@@ -36,7 +36,7 @@ func dropHeartbeatTable(t *testing.T) { everywhere(t, "DROP DATABASE IF EXISTS f
 
 // everywhere runs statements on every server without logging them, when a test is over.
 func everywhere(t *testing.T, statements ...string) {
-	for _, s := range realServers.chain.Servers {
+	for _, s := range realServers.Started().Servers {
 		conn, err := s.DB().Conn(context.Background())
 		if !assert.NoError(t, err) {
 			continue
@@ -52,7 +52,7 @@ func everywhere(t *testing.T, statements ...string) {
 
 func TestHeartbeatsTellAHangingMasterFromARefusingOne(t *testing.T) {
 	w, ctx := world(t), t.Context()
-	a, b := realServers.chain.Server("a"), realServers.chain.Server("b")
+	a, b := realServers.Started().Server("a"), realServers.Started().Server("b")
 	p := newProbe(t, a.Addr(), credentials.Probe)
 	answered, err := beat(t, p, 5*time.Second)
 	assert.True(t, answered, "%v", err)

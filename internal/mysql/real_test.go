@@ -4,16 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/promote/servertest"
@@ -23,12 +20,7 @@ import (
 
 // realServers are three mysqlds, a, b and c, shared by the tests of this package,
 // which do not run in parallel; each test rearranges them.
-var realServers struct {
-	once     sync.Once
-	chain    *testenv.Chain
-	err      error
-	grantErr error
-}
+var realServers testenv.Shared
 
 // credentials are accounts that have exactly what Grants gives, so that every
 // test here proves that it suffices. The passwords need quoting.
@@ -38,20 +30,7 @@ var credentials = Credentials{
 	Replication: Replication{Account: Account{"fd_repl", `repl'\secret`}},
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if c := realServers.chain; c != nil {
-		if err := c.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(realServers.Run(m)) }
 
 // chain returns the three servers: alone, closed, empty, semi-sync off.
 func chain(t *testing.T) *testenv.Chain {
@@ -59,28 +38,21 @@ func chain(t *testing.T) *testenv.Chain {
 	if testing.Short() {
 		t.Skip("needs real MySQL servers")
 	}
-	realServers.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Config: []string{"binlog_row_metadata=FULL"}, Servers: []testenv.ServerSpec{
-			{Name: "a", Seat: testenv.Master}, {Name: "b", Seat: testenv.Candidate}, {Name: "c", Seat: testenv.Slave},
-		}})
-		if realServers.err != nil {
-			return
-		}
-		for _, s := range realServers.chain.Servers {
-			statements := append([]string{"SET GLOBAL read_only = OFF"}, Grants(credentials)...)
-			for _, statement := range statements {
-				realServers.grantErr = errors.Join(realServers.grantErr, s.Exec(ctx, statement))
+	c, err := realServers.Chain(testenv.Options{Bare: true, Config: []string{"binlog_row_metadata=FULL"}, Servers: []testenv.ServerSpec{
+		{Name: "a", Seat: testenv.Master}, {Name: "b", Seat: testenv.Candidate}, {Name: "c", Seat: testenv.Slave},
+	}}, func(ctx context.Context, c *testenv.Chain) (err error) {
+		for _, s := range c.Servers {
+			for _, statement := range append([]string{"SET GLOBAL read_only = OFF"}, Grants(credentials)...) {
+				err = errors.Join(err, s.Exec(ctx, statement))
 			}
 		}
+		return err
 	})
-	require.NoError(t, realServers.err)
-	for _, s := range realServers.chain.Servers {
+	require.NoError(t, err)
+	for _, s := range c.Servers {
 		blank(t, s)
 	}
-	require.NoError(t, realServers.grantErr)
-	return realServers.chain
+	return c
 }
 
 func blank(t *testing.T, s *testenv.Server) {
@@ -174,7 +146,7 @@ func (n *realNode) CreateEvent(name string, enabled bool) {
 		require.NoError(n.t, n.mysqld.Exec(n.t.Context(), statement))
 	}
 	n.t.Cleanup(func() {
-		for _, s := range realServers.chain.Servers {
+		for _, s := range realServers.Started().Servers {
 			for _, statement := range []string{"SET GLOBAL rpl_semi_sync_source_enabled = OFF", "SET GLOBAL read_only = OFF", "DROP EVENT IF EXISTS " + name} {
 				assert.NoError(n.t, s.Exec(context.Background(), statement))
 			}

@@ -22,7 +22,7 @@ import (
 // acknowledged writes, which is why the requirement is OFF.
 func TestRelayLogRecoveryLosesAcknowledgedWrites(t *testing.T) {
 	w, ctx := world(t), t.Context()
-	c := realServers.chain.Server("c")
+	c := realServers.Started().Server("c")
 	require.NoError(t, c.Exec(ctx, "SET PERSIST_ONLY relay_log_recovery = ON"))
 	t.Cleanup(func() {
 		assert.NoError(t, c.Exec(context.Background(), "RESET PERSIST relay_log_recovery"))
@@ -75,7 +75,7 @@ func TestRelayLogRecoveryLosesAcknowledgedWrites(t *testing.T) {
 func TestAKilledAckerKeepsWholeTransactionsAlone(t *testing.T) {
 	for round := range 3 {
 		w, ctx := world(t), t.Context()
-		app, err := realServers.chain.Open(testenv.Clients, "a", testenv.Accounts.App, testenv.Database)
+		app, err := realServers.Started().Open(testenv.Clients, "a", testenv.Accounts.App, testenv.Database)
 		require.NoError(t, err)
 		const writers, rows = 4, 300
 		acked := make([][]int, writers)
@@ -113,7 +113,7 @@ func TestAKilledAckerKeepsWholeTransactionsAlone(t *testing.T) {
 		for writer := range writers {
 			for n := range len(acked[writer]) + 1 {
 				var found int
-				require.NoError(t, realServers.chain.Server("b").DB().QueryRowContext(ctx, "SELECT COUNT(*) FROM shop.facts WHERE v LIKE ?", fmt.Sprintf("%d-%d-%%", writer, n)).Scan(&found))
+				require.NoError(t, realServers.Started().Server("b").DB().QueryRowContext(ctx, "SELECT COUNT(*) FROM shop.facts WHERE v LIKE ?", fmt.Sprintf("%d-%d-%%", writer, n)).Scan(&found))
 				if n < len(acked[writer]) {
 					assert.Equal(t, rows, found, "transaction %d of %d was acknowledged", n, writer)
 					whole++

@@ -219,12 +219,12 @@ func TestAnAckerWhoseDiskHangsLetsCommitsWaitAndCannotBeLookedAt(t *testing.T) {
 
 func TestUsedUpConnectionsLeaveWhatStandsAndOneForControl(t *testing.T) {
 	world(t)
-	s, ctx := realServers.chain.Server("a"), t.Context()
+	s, ctx := realServers.Started().Server("a"), t.Context()
 	standing := newProbe(t, s.Addr(), credentials.Probe)
 	assert.Equal(t, topology.Answered, signsOf(t, standing, s.Addr()).ping)
 	require.NoError(t, s.Exec(ctx, "SET GLOBAL max_connections = 10"))
 	defer func() { require.NoError(t, s.Exec(ctx, "SET GLOBAL max_connections = 200")) }()
-	app, err := realServers.chain.Open(testenv.Clients, "a", testenv.Accounts.App, "")
+	app, err := realServers.Started().Open(testenv.Clients, "a", testenv.Accounts.App, "")
 	require.NoError(t, err)
 	defer app.Close()
 	for range 12 {
@@ -256,7 +256,7 @@ func TestUsedUpConnectionsLeaveWhatStandsAndOneForControl(t *testing.T) {
 
 func TestAProbeAccountThatIsTakenAwayIsDenied(t *testing.T) {
 	world(t)
-	s, ctx := realServers.chain.Server("a"), t.Context()
+	s, ctx := realServers.Started().Server("a"), t.Context()
 	restore := func() {
 		everywhere(t, append([]string{"DROP USER IF EXISTS fd_probe@'%'"}, Grants(credentials)...)...)
 	}

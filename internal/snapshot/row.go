@@ -85,7 +85,7 @@ func SplitRow(row []byte, wires []Wire, fields [][]byte) ([][]byte, error) {
 		case size == -1 && len(rest) > 0:
 			size, rest = int(rest[0]), rest[1:]
 		case size == -2:
-			length, used := lengthEncoded(rest)
+			length, used := LengthEncoded(rest)
 			if used == 0 || length > uint64(len(rest)-used) {
 				return nil, fmt.Errorf("%w: column %d of %d is cut off", errRow, i+1, len(wires))
 			}
@@ -124,8 +124,9 @@ func JoinRow(dst []byte, wires []Wire, fields [][]byte) []byte {
 	return dst
 }
 
-// lengthEncoded reads a length-encoded integer; used is 0 when it is cut off.
-func lengthEncoded(b []byte) (n uint64, used int) {
+// LengthEncoded reads an integer as the protocol has them before strings and in the
+// headers of results ("Protocol::LengthEncodedInteger"); used is 0 when it is cut off.
+func LengthEncoded(b []byte) (n uint64, used int) {
 	if len(b) == 0 {
 		return 0, 0
 	}

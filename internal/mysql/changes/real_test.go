@@ -1,17 +1,12 @@
 package changes
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/snapshot"
@@ -22,26 +17,9 @@ import (
 
 // realServers are two mysqlds, shared by the tests of this package, which do not
 // run in parallel; each test begins with databases of its own.
-var realServers struct {
-	once  sync.Once
-	chain *testenv.Chain
-	err   error
-}
+var realServers testenv.Shared
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if c := realServers.chain; c != nil {
-		if err := c.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(realServers.Run(m)) }
 
 // account is the one that the readers of these tests log in with.
 var account = mysql.Account{User: "copier", Password: "copier-secret"}
@@ -52,14 +30,10 @@ func mysqld(t *testing.T, name string) *testenv.Server {
 	if testing.Short() {
 		t.Skip("needs real MySQL servers")
 	}
-	realServers.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Relaxed: true, Config: horrors.Config,
-			Servers: []testenv.ServerSpec{{Name: "a", Seat: testenv.Master}, {Name: "b", Seat: testenv.Dump}}})
-	})
-	require.NoError(t, realServers.err)
-	s := realServers.chain.Server(name)
+	chain, err := realServers.Chain(testenv.Options{Bare: true, Relaxed: true, Config: horrors.Config,
+		Servers: []testenv.ServerSpec{{Name: "a", Seat: testenv.Master}, {Name: "b", Seat: testenv.Dump}}}, nil)
+	require.NoError(t, err)
+	s := chain.Server(name)
 	for _, statement := range []string{
 		"STOP REPLICA", "RESET REPLICA ALL", "SET GLOBAL read_only = OFF", "SET GLOBAL binlog_row_metadata = FULL", "SET GLOBAL binlog_row_image = FULL",
 		"SET GLOBAL binlog_transaction_compression = OFF", "SET GLOBAL binlog_row_value_options = ''",

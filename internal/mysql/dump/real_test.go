@@ -2,14 +2,10 @@ package dump
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/testenv"
@@ -18,28 +14,11 @@ import (
 
 // realServers are a master and a dump slave of it, shared by the tests of this package,
 // which do not run in parallel. Both hold the horrors and an account with Grants.
-var realServers struct {
-	once  sync.Once
-	chain *testenv.Chain
-	err   error
-}
+var realServers testenv.Shared
 
 var credentials = mysql.Account{User: "fd_dump", Password: `dump'\secret`}
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if c := realServers.chain; c != nil {
-		if err := c.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(realServers.Run(m)) }
 
 // servers returns the master and the dump slave, which has executed what the master has.
 func servers(t *testing.T) (master, slave *testenv.Server) {
@@ -47,27 +26,18 @@ func servers(t *testing.T) (master, slave *testenv.Server) {
 	if testing.Short() {
 		t.Skip("needs real MySQL servers")
 	}
-	realServers.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		realServers.err = func() (err error) {
-			realServers.chain, err = testenv.NewChain(ctx, testenv.Options{Relaxed: true, Config: horrors.Config, Servers: []testenv.ServerSpec{
-				{Name: "master", Seat: testenv.Master}, {Name: "slave", Seat: testenv.Dump, Source: "master"},
-			}})
-			if err != nil {
+	chain, err := realServers.Chain(testenv.Options{Relaxed: true, Config: horrors.Config, Servers: []testenv.ServerSpec{
+		{Name: "master", Seat: testenv.Master}, {Name: "slave", Seat: testenv.Dump, Source: "master"},
+	}}, func(ctx context.Context, c *testenv.Chain) error {
+		for _, statement := range Grants(credentials) {
+			if err := c.Servers[0].Exec(ctx, statement); err != nil {
 				return err
 			}
-			m := realServers.chain.Servers[0]
-			for _, statement := range Grants(credentials) {
-				if err := m.Exec(ctx, statement); err != nil {
-					return err
-				}
-			}
-			return horrors.Load(ctx, m)
-		}()
+		}
+		return horrors.Load(ctx, c.Servers[0])
 	})
-	require.NoError(t, realServers.err)
-	master, slave = realServers.chain.Servers[0], realServers.chain.Servers[1]
+	require.NoError(t, err)
+	master, slave = chain.Servers[0], chain.Servers[1]
 	caughtUp(t, master, slave)
 	return master, slave
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/failoverd/failoverd/internal/snapshot"
 )
 
 // wire speaks MySQL's binary protocol on a connection that is logged in and at rest
@@ -98,7 +100,7 @@ func (w *wire) execute(id uint32, check func([]column) error, yield func(row []b
 	if err != nil {
 		return err
 	}
-	count, used := lengthOf(answer)
+	count, used := snapshot.LengthEncoded(answer)
 	if used != len(answer) || count == 0 {
 		return fmt.Errorf("%w: execute", errProtocol)
 	}
@@ -149,7 +151,7 @@ func (w *wire) columns(count int) ([]column, error) {
 func parseColumn(packet []byte) (column, error) {
 	var c column
 	for i := range 6 {
-		n, used := lengthOf(packet)
+		n, used := snapshot.LengthEncoded(packet)
 		if used == 0 || n > uint64(len(packet)-used) {
 			return c, fmt.Errorf("%w: a column is cut off", errProtocol)
 		}
@@ -265,28 +267,4 @@ func parseError(packet []byte) error {
 	}
 	e.Message = string(bytes.ToValidUTF8(rest, []byte("?")))
 	return e
-}
-
-// lengthOf reads a length-encoded integer; used is 0 when it is cut off.
-func lengthOf(b []byte) (n uint64, used int) {
-	if len(b) == 0 {
-		return 0, 0
-	}
-	size := 0
-	switch b[0] {
-	case 0xfc:
-		size = 2
-	case 0xfd:
-		size = 3
-	case 0xfe:
-		size = 8
-	default:
-		return uint64(b[0]), 1
-	}
-	if len(b) <= size {
-		return 0, 0
-	}
-	var word [8]byte
-	copy(word[:], b[1:1+size])
-	return binary.LittleEndian.Uint64(word[:]), 1 + size
 }

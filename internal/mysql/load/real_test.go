@@ -1,15 +1,10 @@
 package load
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/testenv"
@@ -18,29 +13,12 @@ import (
 
 // realServers are two mysqlds shared by the tests of this package, which do not run
 // in parallel: what is copied, and what is filled.
-var realServers struct {
-	once  sync.Once
-	chain *testenv.Chain
-	err   error
-}
+var realServers testenv.Shared
 
 // loader is an account that may do everything.
 var loader = mysql.Account{User: "loader", Password: `load'\er`}
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if c := realServers.chain; c != nil {
-		if err := c.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(realServers.Run(m)) }
 
 // servers returns the two servers: empty, the source open for writes, the target closed.
 func servers(t *testing.T) (source, target *testenv.Server) {
@@ -48,15 +26,11 @@ func servers(t *testing.T) (source, target *testenv.Server) {
 	if testing.Short() {
 		t.Skip("needs real MySQL servers")
 	}
-	realServers.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		realServers.chain, realServers.err = testenv.NewChain(ctx, testenv.Options{Bare: true, Relaxed: true, Config: horrors.Config, Servers: []testenv.ServerSpec{
-			{Name: "source", Seat: testenv.Master}, {Name: "target", Seat: testenv.Candidate},
-		}})
-	})
-	require.NoError(t, realServers.err)
-	source, target = realServers.chain.Servers[0], realServers.chain.Servers[1]
+	chain, err := realServers.Chain(testenv.Options{Bare: true, Relaxed: true, Config: horrors.Config, Servers: []testenv.ServerSpec{
+		{Name: "source", Seat: testenv.Master}, {Name: "target", Seat: testenv.Candidate},
+	}}, nil)
+	require.NoError(t, err)
+	source, target = chain.Servers[0], chain.Servers[1]
 	for _, s := range []*testenv.Server{source, target} {
 		empty(t, s)
 	}
