@@ -37,7 +37,7 @@ test: check ## everything: format, vet, all tests with real MySQL, and 10,000 si
 	@[ -n '$(RACE)' ] || echo 'no C compiler: without the race detector'
 	real=$$($(REAL)); failed=0; \
 	FAILOVERD_SIM_SEEDS=100 $(GO) test $(RACE) -timeout 15m $$($(GO) list ./... | grep -vxF "$$real") || failed=1; \
-	$(GO) test $(RACE) -p 1 -timeout 15m $$real || failed=1; \
+	$(GO) test $(RACE) -p 1 -timeout 30m $$real || failed=1; \
 	exit $$failed
 	$(GO) test $(RACE) ./internal/sim -run '^TestSeeds$$' -timeout 30m -v -seeds=10000
 
