@@ -106,6 +106,8 @@ func TestCopiesComeBackFromTheStore(t *testing.T) {
 func drilled(t *testing.T, s *stage.Stage) {
 	report, err := s.Drill(t.Context())
 	require.NoError(t, err, "%s", report)
+	// After a snapshot the service looks what is in the stores, otherwise once a minute.
+	takeNow(t, s)
 	_, err = s.AwaitCopies(t.Context(), "the drill in the status", 2*time.Minute, func(c api.Copies) bool { return c.Drill != nil && c.Drill.Passed })
 	require.NoError(t, err)
 	code, out, errs := command(t, s, "history", s.Product, "-n", "3")
@@ -123,8 +125,7 @@ func failedOver(t *testing.T, s *stage.Stage) {
 	before := listedIn(t, s)
 	slowDump(t, s)
 	redefine(t, s)
-	code, _, errs := command(t, s, "snapshot", "now", s.Product, "--wait", "0")
-	require.Equal(t, exitDone, code, errs)
+	begin(t, s, lines(s, "snapshot begun"))
 	old := s.Master(t.Context())
 	_, err := s.AwaitCopies(t.Context(), "a snapshot that reads and a log that is shipped", killPatience, func(c api.Copies) bool {
 		for _, store := range c.Stores {
@@ -139,6 +140,7 @@ func failedOver(t *testing.T, s *stage.Stage) {
 	old.Kill()
 	awaitEpoch(t, s, 2)
 	awaitWriting(t, s, 2)
+	takeNow(t, s) // it is ordered still, unless another watcher leads by now
 	_, err = s.AwaitCopies(t.Context(), "the snapshot after the failover", killPatience, func(c api.Copies) bool { return c.Ordered == 0 && c.Newest != nil && c.Running == nil })
 	require.NoError(t, err)
 	assert.Equal(t, 1, lines(s, "snapshot gave way"), "it gave way")
@@ -150,7 +152,7 @@ func failedOver(t *testing.T, s *stage.Stage) {
 			added++
 		}
 	}
-	assert.Equal(t, 1, added, "it was taken again")
+	assert.NotZero(t, added, "it was taken again")
 	shippedSince(t, s, time.Now())
 	moment := crash.Add(-time.Second)
 	dir := filepath.Join(t.TempDir(), "restored")
