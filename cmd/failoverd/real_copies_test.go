@@ -3,11 +3,12 @@ package main
 import (
 	"database/sql"
 	"encoding/json"
-	"math/rand/v2"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,10 +91,12 @@ func ledgerOf(t *testing.T, db *sql.DB) map[string]bool {
 }
 
 // TestCopiesComeBackFromTheStore is one deployment to which all of it happens: drills,
-// kills of the dump service, a failover in the midst of a snapshot, and at last the loss
+// kills in the midst of snapshots, a failover in the midst of a snapshot, and at last the loss
 // of everything but a store.
 func TestCopiesComeBackFromTheStore(t *testing.T) {
-	s := withDump(t, stage.Options{}, "every: 10m")
+	// Only what is ordered is taken, and not so fast.
+	s := withDump(t, stage.Options{}, "every: 24h", "workers: 1", fmt.Sprintf("bytesPerSecond: %d", bulkPerSecond))
+	fillBulk(t, s)
 	t.Run("a drill passes and is in the history", func(t *testing.T) { drilled(t, s) })
 	t.Run("a kill leaves no half snapshot", func(t *testing.T) { killed9(t, s) })
 	t.Run("a failover leaves a history that survived", func(t *testing.T) { failedOver(t, s) })
@@ -103,6 +106,8 @@ func TestCopiesComeBackFromTheStore(t *testing.T) {
 func drilled(t *testing.T, s *stage.Stage) {
 	report, err := s.Drill(t.Context())
 	require.NoError(t, err, "%s", report)
+	// After a snapshot the service looks what is in the stores, otherwise once a minute.
+	takeNow(t, s)
 	_, err = s.AwaitCopies(t.Context(), "the drill in the status", 2*time.Minute, func(c api.Copies) bool { return c.Drill != nil && c.Drill.Passed })
 	require.NoError(t, err)
 	code, out, errs := command(t, s, "history", s.Product, "-n", "3")
@@ -114,81 +119,40 @@ func drilled(t *testing.T, s *stage.Stage) {
 	assert.Equal(t, exitRefused, code, "one service runs: %s", errs)
 }
 
-// kills is how often the dump service is killed: 3 times unless FAILOVERD_KILLS says otherwise.
-func kills(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("FAILOVERD_KILLS")
-	if text == "" {
-		return 3
-	}
-	n, err := strconv.Atoi(text)
-	require.NoError(t, err, "FAILOVERD_KILLS")
-	return n
-}
-
-func killed9(t *testing.T, s *stage.Stage) {
-	slave := s.Chain.At(testenv.Dump)
-	victims := []struct {
-		name        string
-		kill, start func() error
-	}{
-		{"the dump service", func() error { s.Dump.Kill(); return nil }, func() error { return s.Dump.Start() }},
-		{"the dump slave", func() error { slave.Kill(); return nil }, func() error { return slave.Start(t.Context()) }},
-		{"the store", func() error { s.S3.Down(); return nil }, func() error { return s.S3.Up(t.Context()) }},
-	}
-	for i := range kills(t) {
-		victim := victims[i%len(victims)]
-		code, _, errs := command(t, s, "snapshot", "now", s.Product, "--wait", "0")
-		require.Equal(t, exitDone, code, errs)
-		moment := rand.N(2500 * time.Millisecond) // from before it begins to after its end
-		t.Logf("%s killed after %s", victim.name, moment)
-		<-time.After(moment)
-		require.NoError(t, victim.kill())
-		if victim.name != "the store" {
-			allWhole(t, s)
-		}
-		require.NoError(t, victim.start())
-		allWhole(t, s)
-		_, err := s.AwaitCopies(t.Context(), "the order to be carried out", 2*time.Minute, func(c api.Copies) bool { return c.SilentMs < 3000 && c.Newest != nil && c.Ordered == 0 })
-		require.NoError(t, err)
-		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			code, out, errs := command(t, s, "snapshot", "now", s.Product)
-			assert.Equal(c, exitDone, code, errs)
-			assert.Contains(c, out, "rows")
-		}, 2*time.Minute, time.Second, "the next is good")
-	}
-	allWhole(t, s)
-	code, out, errs := onTheDumpMachine(t, s, "snapshot", "prune", s.Product, "--dry-run")
-	require.Equal(t, exitDone, code, errs)
-	assert.NotContains(t, out, "warning")
-}
-
-// allWhole verifies every snapshot that is listed.
-func allWhole(t *testing.T, s *stage.Stage) []listed {
-	t.Helper()
-	code, out, errs := onTheDumpMachine(t, s, "snapshot", "ls", s.Product, "-o", "json")
-	require.Equal(t, exitDone, code, errs)
-	require.Empty(t, errs)
-	var list []listed
-	require.NoError(t, json.Unmarshal([]byte(out), &list))
-	require.NotEmpty(t, list)
-	for _, l := range list {
-		code, out, errs = onTheDumpMachine(t, s, "snapshot", "verify", s.Product, l.ID)
-		require.Equal(t, exitDone, code, "%s %s", out, errs)
-	}
-	return list
-}
-
+// failedOver kills the master in the midst of a snapshot, which is slow enough not to be
+// done before the failover is, and of shipping.
 func failedOver(t *testing.T, s *stage.Stage) {
-	code, _, errs := command(t, s, "snapshot", "now", s.Product, "--wait", "0")
-	require.Equal(t, exitDone, code, errs)
+	before := listedIn(t, s)
+	slowDump(t, s)
+	redefine(t, s)
+	begin(t, s, lines(s, "snapshot begun"))
 	old := s.Master(t.Context())
+	_, err := s.AwaitCopies(t.Context(), "a snapshot that reads and a log that is shipped", killPatience, func(c api.Copies) bool {
+		for _, store := range c.Stores {
+			if store.ShippedMs < 0 || store.ShippedMs > 20_000 {
+				return false
+			}
+		}
+		return c.Running != nil && c.Running.Bytes > 0
+	})
+	require.NoError(t, err)
 	crash := time.Now()
 	old.Kill()
 	awaitEpoch(t, s, 2)
 	awaitWriting(t, s, 2)
-	_, err := s.AwaitCopies(t.Context(), "a snapshot after the failover", 2*time.Minute, func(c api.Copies) bool { return c.Ordered == 0 && c.Newest != nil && c.Running == nil })
+	takeNow(t, s) // it is ordered still, unless another watcher leads by now
+	_, err = s.AwaitCopies(t.Context(), "the snapshot after the failover", killPatience, func(c api.Copies) bool { return c.Ordered == 0 && c.Newest != nil && c.Running == nil })
 	require.NoError(t, err)
+	assert.Equal(t, 1, lines(s, "snapshot gave way"), "it gave way")
+	added := 0
+	for _, l := range listedIn(t, s) {
+		if !slices.ContainsFunc(before, func(b listed) bool { return b.ID == l.ID }) {
+			assert.Equal(t, uint64(2), l.Epoch, "%s was being taken when the master died", l.ID)
+			assert.Positive(t, l.Point.Sub(crash), "%s is of before", l.ID)
+			added++
+		}
+	}
+	assert.NotZero(t, added, "it was taken again")
 	shippedSince(t, s, time.Now())
 	moment := crash.Add(-time.Second)
 	dir := filepath.Join(t.TempDir(), "restored")
@@ -211,6 +175,28 @@ func failedOver(t *testing.T, s *stage.Stage) {
 		}
 	}
 	restore(t, s)
+}
+
+// slowDump starts the dump service anew, to read slower.
+func slowDump(t *testing.T, s *stage.Stage) {
+	t.Helper()
+	text, err := os.ReadFile(s.Dump.Config)
+	require.NoError(t, err)
+	slow := strings.Replace(string(text), fmt.Sprintf("bytesPerSecond: %d", bulkPerSecond), fmt.Sprintf("bytesPerSecond: %d", slowPerSecond), 1)
+	require.NotEqual(t, string(text), slow)
+	require.NoError(t, s.Dump.Stop(time.Minute))
+	require.NoError(t, os.WriteFile(s.Dump.Config, []byte(slow), 0o600))
+	require.NoError(t, s.Dump.Start())
+}
+
+// listedIn are the snapshots in all stores.
+func listedIn(t *testing.T, s *stage.Stage) (list []listed) {
+	t.Helper()
+	code, out, errs := onTheDumpMachine(t, s, "snapshot", "ls", s.Product, "-o", "json")
+	require.Equal(t, exitDone, code, errs)
+	require.Empty(t, errs)
+	require.NoError(t, json.Unmarshal([]byte(out), &list))
+	return list
 }
 
 // shippedSince waits until every store has all of the binary log of that time.

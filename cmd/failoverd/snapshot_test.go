@@ -75,3 +75,9 @@ func TestSizesAndAges(t *testing.T) {
 	assert.Equal(t, "1,234,567", groupText(1_234_567))
 	assert.Equal(t, "123", groupText(123))
 }
+
+func TestPruneNeverTakesWhatIsBeingWrittenForDead(t *testing.T) {
+	code, _, errs := newShell(t).run("snapshot prune shop --grace 0s --store file://" + t.TempDir())
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "--grace 0s: it must be more than nothing")
+}

@@ -108,6 +108,7 @@ func (c *cli) snapshotPruneCommand() *cobra.Command {
 	var output format
 	var from depotFlags
 	var dryRun bool
+	var grace time.Duration
 	var keep snapshot.Retention
 	cmd := &cobra.Command{
 		Use:   "prune PRODUCT",
@@ -115,9 +116,18 @@ func (c *cli) snapshotPruneCommand() *cobra.Command {
 		Long: `Does at once what the dump service does every hour: snapshots that the retention
 no longer keeps go, then every object that no snapshot refers to. Neither the newest
 snapshot nor the one that a drill last restored ever goes, nor what a restore is
-reading, nor what a snapshot that is being taken has written.`,
+reading, nor what a snapshot that is being taken has written.
+
+What a snapshot wrote that is in no list may be of one that is being taken: only after
+--grace without a sign of it, data and uploads are taken for what a dead one left. With
+less than the longest time between two packs of a snapshot, this command removes the
+data of one that is being taken, which is then listed and cannot be restored: shorten it
+only while no dump service of the product runs a snapshot ("failoverd status").`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if grace <= 0 {
+				return usageError(fmt.Errorf("--grace %s: it must be more than nothing", grace))
+			}
 			depot, cfg, err := c.openDepot(cmd.Context(), from, args[0])
 			if err != nil {
 				return err
@@ -134,13 +144,14 @@ reading, nor what a snapshot that is being taken has written.`,
 					*given.to = *given.from
 				}
 			}
-			return c.prune(cmd.Context(), depot, policy, dryRun, output)
+			return c.prune(cmd.Context(), depot, policy, grace, dryRun, output)
 		},
 	}
 	formatFlag(cmd, &output)
 	from.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&dryRun, "dry-run", false, "show what would go and what would stay, remove nothing")
+	f.DurationVar(&grace, "grace", snapshot.DefaultGrace, "take for dead what was written of a snapshot that is not listed so long ago; see above what less than that risks")
 	f.DurationVar(&keep.All, "all", 0, "keep all snapshots that are younger (the configuration's, else 24h)")
 	f.DurationVar(&keep.Hourly, "hourly", 0, "keep the first of each hour for so long (168h)")
 	f.DurationVar(&keep.Daily, "daily", 0, "keep the first of each day for so long (720h)")
@@ -154,6 +165,7 @@ type pruned struct {
 	Kept     []snapshot.Kept `json:"kept"`
 	Expired  []string        `json:"expired"`
 	Objects  int             `json:"objects"`
+	Uploads  int             `json:"uploads"` // unfinished ones
 	Bytes    int64           `json:"bytes"`
 	Left     int             `json:"left"`
 	LeftSize int64           `json:"leftBytes"`
@@ -161,17 +173,17 @@ type pruned struct {
 	Warnings []string        `json:"warnings,omitempty"`
 }
 
-func (c *cli) prune(ctx context.Context, depot *snapshot.Depot, policy snapshot.Retention, dryRun bool, output format) error {
+func (c *cli) prune(ctx context.Context, depot *snapshot.Depot, policy snapshot.Retention, grace time.Duration, dryRun bool, output format) error {
 	all := []pruned{}
 	for _, p := range depot.Places {
-		r, err := depot.Sweep(ctx, p, policy, &snapshot.Marks{}, dryRun)
+		r, err := depot.Sweep(ctx, p, policy, grace, &snapshot.Marks{}, dryRun)
 		switch {
 		case errors.Is(err, snapshot.ErrBusy):
 			return &exitError{code: exitRefused, message: fmt.Sprintf("store %s: %v", p.Name, err), cause: err, hint: "somebody prunes already; see again in a minute"}
 		case err != nil:
 			return fmt.Errorf("store %s: %w", p.Name, err)
 		}
-		all = append(all, pruned{p.Name, dryRun, r.Kept, r.Expired, r.Removed, r.RemovedBytes, r.Left, r.LeftBytes, r.Held, r.Warnings})
+		all = append(all, pruned{p.Name, dryRun, r.Kept, r.Expired, r.Removed, r.Discarded, r.RemovedBytes, r.Left, r.LeftBytes, r.Held, r.Warnings})
 	}
 	if output != asTable {
 		return c.encode(output, all)
@@ -187,7 +199,11 @@ func (c *cli) printPruned(r pruned) {
 	if r.DryRun {
 		verb = "would remove"
 	}
-	fmt.Fprintf(c.out, "store %s: %s %s with %s (%s); %s stay, %s\n", c.paint(bold, r.Store), verb, several(len(r.Expired), "snapshot"), several(r.Objects, "object"), sizeText(r.Bytes),
+	uploads := ""
+	if r.Uploads > 0 {
+		uploads = " and " + several(r.Uploads, "unfinished upload")
+	}
+	fmt.Fprintf(c.out, "store %s: %s %s with %s (%s)%s; %s stay, %s\n", c.paint(bold, r.Store), verb, several(len(r.Expired), "snapshot"), several(r.Objects, "object"), sizeText(r.Bytes), uploads,
 		several(len(r.Kept), "snapshot"), sizeText(r.LeftSize))
 	if r.Held != "" {
 		c.say("  ", "data was left alone: "+r.Held)

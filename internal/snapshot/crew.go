@@ -237,7 +237,7 @@ func (c *Crew) sweep(ctx context.Context, p Place) error {
 	if !due {
 		return nil
 	}
-	report, err := c.Depot.Sweep(ctx, p, c.Retention, marks, false)
+	report, err := c.Depot.Sweep(ctx, p, c.Retention, 0, marks, false)
 	if errors.Is(err, ErrBusy) {
 		return nil // somebody else does it
 	}

@@ -290,8 +290,9 @@ func NoteOfDrill(r DrillReport) DrillNote {
 		TookMs: r.Finished.Sub(r.Started).Milliseconds(), RestoreMs: int64(r.RTOSeconds * 1000), BytesPerSecond: int64(r.BytesPerSecond)}
 }
 
-// Sweep removes from a place what has expired, and what nothing refers to any more.
-func (d *Depot) Sweep(ctx context.Context, p Place, policy Retention, marks *Marks, dryRun bool) (SweepReport, error) {
+// Sweep removes from a place what has expired, and what nothing refers to any more. For
+// grace, 0 is DefaultGrace.
+func (d *Depot) Sweep(ctx context.Context, p Place, policy Retention, grace time.Duration, marks *Marks, dryRun bool) (SweepReport, error) {
 	drills, err := d.Drills(ctx, p)
 	if err != nil {
 		return SweepReport{}, err
@@ -302,5 +303,5 @@ func (d *Depot) Sweep(ctx context.Context, p Place, policy Retention, marks *Mar
 			passed[r.Snapshot] = r.Finished
 		}
 	}
-	return Sweep(ctx, SweepRequest{Store: p.Store, Box: d.Box, Product: d.Product, Retention: policy, Drilled: passed, Marks: marks, DryRun: dryRun})
+	return Sweep(ctx, SweepRequest{Store: p.Store, Box: d.Box, Product: d.Product, Retention: policy, Drilled: passed, Grace: grace, Marks: marks, DryRun: dryRun})
 }

@@ -58,8 +58,8 @@ func (s *Service) task() Task {
 func (s *Service) takeOne(ctx context.Context, order uint64) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s.set(func() { s.began, s.progress, s.giveUp = time.Now(), Progress{}, cancel })
 	task := s.task()
+	s.set(func() { s.began, s.taking, s.progress, s.giveUp = time.Now(), task.Epoch, Progress{}, cancel })
 	s.config.Logger.Info("snapshot begun", "product", s.config.Product, "epoch", task.Epoch, "full", task.Full)
 	m, err := s.config.Work.Take(ctx, task, func(p Progress) { s.set(func() { s.progress = p }) })
 	s.set(func() { s.began, s.giveUp = time.Time{}, nil })

@@ -29,6 +29,7 @@ type Service struct {
 	surveyed bool
 	// The snapshot being taken.
 	began    time.Time
+	taking   uint64 // its epoch
 	progress Progress
 	giveUp   context.CancelCauseFunc
 	waiting  string
@@ -224,10 +225,19 @@ func (s *Service) exchange(ctx context.Context, instance string) error {
 		s.refused, s.orders, s.heard = "", orders, time.Now()
 		s.cutLocked(orders.Cuts)
 	}
-	if why := s.waitLocked(); why != "" && s.giveUp != nil {
+	if why := s.yieldLocked(); why != "" && s.giveUp != nil {
 		s.giveUp(yielded{why})
 	}
 	return err
+}
+
+// yieldLocked says why a snapshot that runs is to be given up, empty when it is not. A
+// promotion may be over before the leader is heard again: the epoch tells of it.
+func (s *Service) yieldLocked() string {
+	if why := s.waitLocked(); why != "" || s.orders.Epoch <= s.taking {
+		return why
+	}
+	return fmt.Sprintf("epoch %d began meanwhile", s.orders.Epoch)
 }
 
 // cutLocked passes on what is new, and has it stored at once: until then a restore

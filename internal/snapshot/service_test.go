@@ -284,6 +284,20 @@ func TestServiceGivesWayToAFailoverAndGoesOnAfterIt(t *testing.T) {
 	})
 }
 
+func TestServiceGivesWayToAFailoverThatIsOverBeforeItHeardOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		work, leader := running(t, nil)
+		time.Sleep(30 * time.Second) // the first is half done
+		require.NotNil(t, leader.report().Running)
+		leader.order(func(o *Orders) { o.Epoch = 4 })
+		time.Sleep(95 * time.Second)
+		assert.Equal(t, 1, work.look().gaveUp)
+		require.Equal(t, 1, work.count())
+		assert.Equal(t, uint64(4), work.look().taken[0].Epoch)
+		assert.Empty(t, leader.outcomes(), "it was nobody's fault")
+	})
+}
+
 func TestServicePassesOnWhereEpochsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		work, leader := running(t, nil)
