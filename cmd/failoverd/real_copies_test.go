@@ -60,12 +60,12 @@ func started(t *testing.T, dir string) *sql.DB {
 	require.NoError(t, err)
 	t.Cleanup(program.Kill)
 	config := driver.NewConfig()
-	config.User, config.Passwd, config.Net, config.DBName = testenv.Accounts.App.User, testenv.Accounts.App.Password, "unix", testenv.Database
+	config.User, config.Passwd, config.Net, config.DBName = testenv.Accounts.App.User, testenv.Accounts.App.Password, "tcp", testenv.Database
 	text, err := os.ReadFile(filepath.Join(dir, "my.cnf"))
 	require.NoError(t, err)
-	socket := regexp.MustCompile(`(?m)^socket\s*=\s*(\S+)`).FindSubmatch(text)
-	require.NotNil(t, socket, "%s", text)
-	config.Addr = string(socket[1])
+	port := regexp.MustCompile(`(?m)^port=(\d+)$`).FindSubmatch(text) // where the path is long there is no socket
+	require.NotNil(t, port, "%s", text)
+	config.Addr = "127.0.0.1:" + string(port[1])
 	connector, err := driver.NewConnector(config)
 	require.NoError(t, err)
 	db := sql.OpenDB(connector)
