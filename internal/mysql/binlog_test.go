@@ -114,7 +114,7 @@ func saveAndReplay(t *testing.T, setting string) {
 	for _, s := range []*testenv.Server{byBinlog, bySQL} {
 		copied := control(t, s)
 		require.NoError(t, copied.Follow(ctx, place(bad)))
-		require.NoError(t, copied.WaitExecuted(ctx, base.Executed, 20*time.Second))
+		require.NoError(t, copied.WaitExecuted(ctx, base.Executed, time.Minute))
 		require.NoError(t, copied.ForgetSource(ctx))
 		require.NoError(t, copied.SetSuperReadOnly(ctx, false))
 	}

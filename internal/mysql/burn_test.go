@@ -56,7 +56,7 @@ func TestBurnWithoutAnAckerIsBoundedAndLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 1, after.Executed.Common(foreign).Count(), "the one that waited")
 	require.NoError(t, a.server.Burn(ctx, foreign))
-	require.NoError(t, w.B.Server().WaitExecuted(ctx, foreign, 10*time.Second))
+	require.NoError(t, w.B.Server().WaitExecuted(ctx, foreign, time.Minute))
 }
 
 func TestBurnThatIsInterruptedMayBeRepeated(t *testing.T) {
@@ -75,5 +75,5 @@ func TestBurnThatIsInterruptedMayBeRepeated(t *testing.T) {
 	require.NoError(t, w.B.Server().StartReceiver(ctx))
 	require.Equal(t, servertest.Acked, <-w.A.Write("after"))
 	require.NoError(t, a.server.Burn(ctx, foreign))
-	require.NoError(t, w.B.Server().WaitExecuted(ctx, foreign, 10*time.Second))
+	require.NoError(t, w.B.Server().WaitExecuted(ctx, foreign, time.Minute))
 }

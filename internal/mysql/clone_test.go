@@ -31,8 +31,8 @@ func errantReplica(t *testing.T) (a, b *realNode) {
 	}
 	facts, err := a.Server().Look(ctx)
 	require.NoError(t, err)
-	require.NoError(t, b.Server().WaitExecuted(ctx, facts.Executed, 30*time.Second))
-	require.NoError(t, w.C.Server().WaitExecuted(ctx, facts.Executed, 30*time.Second))
+	require.NoError(t, b.Server().WaitExecuted(ctx, facts.Executed, 3*time.Minute))
+	require.NoError(t, w.C.Server().WaitExecuted(ctx, facts.Executed, 3*time.Minute))
 	for _, statement := range []string{"SET GLOBAL super_read_only = OFF", "INSERT INTO shop.facts VALUES ('errant')", "SET GLOBAL super_read_only = ON"} {
 		require.NoError(t, b.mysqld.Exec(ctx, statement))
 	}
@@ -61,7 +61,7 @@ func cloned(t *testing.T, n *realNode) (topology.Facts, map[topology.Contact]boo
 			assert.False(t, facts.Open())
 		}
 		return err == nil && facts.Clone != nil && facts.Clone.State != topology.CloneInProgress
-	}, 60*time.Second, 20*time.Millisecond)
+	}, 4*time.Minute, 20*time.Millisecond)
 	return facts, met
 }
 
@@ -120,7 +120,7 @@ func TestCloneReplacesAnErrantServer(t *testing.T) {
 			t.Log(err)
 		}
 		return err == nil
-	}, 90*time.Second, 100*time.Millisecond)
+	}, 4*time.Minute, 100*time.Millisecond)
 	facts, _ = cloned(t, c)
 	assert.Equal(t, topology.CloneCompleted, facts.Clone.State, "%+v", facts.Clone)
 	assert.Equal(t, master.Executed.String(), facts.Executed.String())
@@ -188,7 +188,7 @@ func TestCloneThatBreaksOffEmptiesTheServer(t *testing.T) {
 				var stage sql.NullString
 				err := b.mysqld.DB().QueryRowContext(ctx, "SELECT STATE FROM performance_schema.clone_progress WHERE STAGE = 'FILE COPY'").Scan(&stage)
 				return err == nil && stage.String == topology.CloneInProgress
-			}, 20*time.Second, time.Millisecond)
+			}, time.Minute, time.Millisecond)
 			a.Freeze() // it goes no further
 			require.NoError(t, <-started)
 			if blow == "donor killed" {

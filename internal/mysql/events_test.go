@@ -65,13 +65,13 @@ func TestEventsMoveWithTheMaster(t *testing.T) {
 	}
 	before := eventsAt(t, a)
 	assert.Equal(t, "ENABLED app@% 1 +03:00 it's", before["every second"])
-	require.Eventually(t, func() bool { return runs(t, a) > 0 }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return runs(t, a) > 0 }, time.Minute, 50*time.Millisecond)
 
 	master, err := w.A.Server().Look(ctx)
 	require.NoError(t, err)
 	assert.Zero(t, master.AsleepEvents)
 	assert.ElementsMatch(t, []string{"shop.disabled", "shop.side"}, master.DisabledEvents)
-	require.NoError(t, w.B.Server().WaitExecuted(ctx, master.Executed, 10*time.Second))
+	require.NoError(t, w.B.Server().WaitExecuted(ctx, master.Executed, time.Minute))
 	replica, err := w.B.Server().Look(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, 5, replica.AsleepEvents, "the disabled ones cannot be told from the others here")
@@ -85,7 +85,7 @@ func TestEventsMoveWithTheMaster(t *testing.T) {
 	require.NoError(t, w.A.Server().SetSuperReadOnly(ctx, true))
 	closed, err := w.A.Server().Look(ctx)
 	require.NoError(t, err)
-	require.NoError(t, w.B.Server().WaitExecuted(ctx, closed.Executed, 10*time.Second))
+	require.NoError(t, w.B.Server().WaitExecuted(ctx, closed.Executed, time.Minute))
 	require.NoError(t, w.B.Server().ForgetSource(ctx))
 	require.NoError(t, w.B.Server().SetSuperReadOnly(ctx, false))
 	require.NoError(t, b.Exec(ctx, "SET GLOBAL super_read_only = ON"))
@@ -101,8 +101,8 @@ func TestEventsMoveWithTheMaster(t *testing.T) {
 	}
 	want["side"] = "DISABLED app@% 1 +03:00 "
 	assert.Equal(t, want, eventsAt(t, b), "definer, mode, zone and comment are kept")
-	require.Eventually(t, func() bool { return runs(t, b) > 0 }, 10*time.Second, 50*time.Millisecond)
-	require.Eventually(t, func() bool { return runs(t, a) == 0 }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return runs(t, b) > 0 }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return runs(t, a) == 0 }, time.Minute, 50*time.Millisecond)
 	woken, err = w.B.Server().WakeEvents(ctx, nil)
 	require.NoError(t, err)
 	assert.Zero(t, woken, "repeated")
@@ -117,7 +117,7 @@ func TestEventsMoveWithTheMaster(t *testing.T) {
 			require.NoError(t, node.Server().SetSourceSemiSync(ctx, 0))
 			require.NoError(t, node.Server().Follow(ctx, w.B.Place()))
 		}
-		require.NoError(t, node.Server().WaitExecuted(ctx, promoted.Executed, 10*time.Second))
+		require.NoError(t, node.Server().WaitExecuted(ctx, promoted.Executed, time.Minute))
 		facts, err := node.Server().Look(ctx)
 		require.NoError(t, err)
 		assert.Equal(t, 5, facts.AsleepEvents, n)
@@ -131,9 +131,9 @@ func TestEventsMoveWithTheMaster(t *testing.T) {
 
 	// Closed and opened again, as after a fence that was not needed: the scheduler runs on by itself.
 	require.NoError(t, w.B.Server().SetSuperReadOnly(ctx, true))
-	require.Eventually(t, func() bool { return runs(t, b) == 0 }, 10*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return runs(t, b) == 0 }, time.Minute, 100*time.Millisecond)
 	require.NoError(t, w.B.Server().SetSuperReadOnly(ctx, false))
-	require.Eventually(t, func() bool { return runs(t, b) > 0 }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return runs(t, b) > 0 }, time.Minute, 50*time.Millisecond)
 }
 
 func TestAProbeWithoutThePrivilegeKnowsNothingOfEvents(t *testing.T) {

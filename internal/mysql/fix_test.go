@@ -167,7 +167,7 @@ func TestChangingTheHeartbeatKeepsTheRelayLogWhileTheApplierRuns(t *testing.T) {
 	assert.True(t, after.Link.Received.Contains(before.Link.Received), "before %s, after %s", before.Link.Received, after.Link.Received)
 	_, err = lock.ExecContext(ctx, "UNLOCK TABLES")
 	require.NoError(t, err)
-	require.NoError(t, w.B.Server().WaitExecuted(ctx, before.Link.Received, 10*time.Second))
+	require.NoError(t, w.B.Server().WaitExecuted(ctx, before.Link.Received, time.Minute))
 	for i := range writes {
 		assert.True(t, w.B.Visible(fmt.Sprint(i)))
 	}

@@ -72,7 +72,7 @@ func TestAnApplierWithHalfATransactionHoldsNothingUp(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, w.A.Server().SetSuperReadOnly(ctx, true))
 		start := time.Now()
-		require.Eventually(t, func() bool { return w.B.Server().Follow(ctx, w.A.Place()) == nil }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return w.B.Server().Follow(ctx, w.A.Place()) == nil }, time.Minute, 10*time.Millisecond)
 		t.Logf("it followed after %s", time.Since(start))
 		master, err := w.A.Server().Look(ctx)
 		require.NoError(t, err)
@@ -91,7 +91,7 @@ func TestAnApplierWithHalfATransactionHoldsNothingUp(t *testing.T) {
 	t.Run("no source", func(t *testing.T) {
 		w, ctx := world(t), t.Context()
 		halved(t, w)
-		require.Eventually(t, func() bool { return w.B.Server().ForgetSource(ctx) == nil }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return w.B.Server().ForgetSource(ctx) == nil }, time.Minute, 10*time.Millisecond)
 	})
 	t.Run("a clone", func(t *testing.T) {
 		w, ctx := world(t), t.Context()

@@ -15,7 +15,7 @@ func TestNudgeReleasesCommitsThatTheAckerHadBefore(t *testing.T) {
 	require.NoError(t, w.B.Server().StopReceiver(ctx))
 	require.NoError(t, w.B.Server().StartReceiver(ctx))
 	write := w.A.Write("v")
-	require.Eventually(t, func() bool { return w.B.Visible("v") }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return w.B.Visible("v") }, time.Minute, 10*time.Millisecond)
 	require.NoError(t, w.B.Server().SetReplicaSemiSync(ctx, true))
 	require.NoError(t, w.B.Server().StopReceiver(ctx))
 	require.NoError(t, w.B.Server().StartReceiver(ctx))

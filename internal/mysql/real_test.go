@@ -108,7 +108,7 @@ func world(t *testing.T) servertest.World {
 	require.Eventually(t, func() bool {
 		facts, err := a.server.Look(ctx)
 		return err == nil && facts.Source.Clients == 1
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.NoError(t, a.server.SetSuperReadOnly(ctx, false))
 	return servertest.World{A: a, B: b, C: cc}
 }

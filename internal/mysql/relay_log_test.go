@@ -35,7 +35,7 @@ func TestRelayLogRecoveryLosesAcknowledgedWrites(t *testing.T) {
 	require.Eventually(t, func() bool {
 		facts, err := w.A.Server().Look(ctx)
 		return err == nil && facts.Source.Clients == 2
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	w.B.StopApplier()
 	w.C.StopApplier()
 	const writes = 20
@@ -54,7 +54,7 @@ func TestRelayLogRecoveryLosesAcknowledgedWrites(t *testing.T) {
 			var err error
 			facts, err = n.Server().Look(ctx)
 			return err == nil && facts.Link.Received.Minus(facts.Executed).Empty()
-		}, 10*time.Second, 10*time.Millisecond)
+		}, time.Minute, 10*time.Millisecond)
 		visible := 0
 		for i := range writes {
 			if n.Visible(fmt.Sprint(i)) {
@@ -108,7 +108,7 @@ func TestAKilledAckerKeepsWholeTransactionsAlone(t *testing.T) {
 		require.Eventually(t, func() bool {
 			facts, err := w.B.Server().Look(ctx)
 			return err == nil && facts.Link.SQL == topology.On && facts.Link.Received.Minus(facts.Executed).Empty()
-		}, 30*time.Second, 10*time.Millisecond)
+		}, time.Minute, 10*time.Millisecond)
 		whole := 0
 		for writer := range writers {
 			for n := range len(acked[writer]) + 1 {

@@ -25,7 +25,7 @@ func TestReceiverOfAFrozenSourceStopsInBoundedTime(t *testing.T) {
 		require.NoError(t, err)
 		assert.Less(t, time.Since(began), 500*time.Millisecond, "a link that hangs must not hang Look")
 		return facts.Link.IO == topology.Connecting
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	began := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- b.StopReceiver(ctx) }()
@@ -42,7 +42,7 @@ func TestReceiverOfAFrozenSourceStopsInBoundedTime(t *testing.T) {
 	require.Eventually(t, func() bool {
 		facts, err := b.Look(ctx)
 		return err == nil && facts.Link.IO == topology.Off
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 func TestOrderToOpenThatIsReadTooLateDoesNothing(t *testing.T) {

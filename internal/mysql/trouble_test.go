@@ -141,7 +141,7 @@ func TestAMasterWhoseDiskIsFullIsFoundOutByHeartbeatsAlone(t *testing.T) {
 	// Whoever kills the session that waits for space has mysqld abort
 	// (binlog_error_action), and offline mode kills it: fenced for certain.
 	require.NoError(t, timed(t, "offline", func() error { return server.SetOffline(ctx, true) }))
-	require.Eventually(t, func() bool { return !a.Running() }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !a.Running() }, time.Minute, 10*time.Millisecond)
 }
 
 func TestAMasterWhoseDiskHangsIsFoundOutByHeartbeatsAlone(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAMasterWhoseDiskHangsIsFoundOutByHeartbeatsAlone(t *testing.T) {
 	assert.NoError(t, timed(t, "offline", func() error { return server.SetOffline(ctx, true) }))
 	assert.NoError(t, timed(t, "semi-sync off", func() error { return server.SetSourceSemiSync(ctx, 0) }))
 	require.NoError(t, a.Disk.Thaw())
-	require.Eventually(t, func() bool { return server.SetSuperReadOnly(ctx, true) == nil }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return server.SetSuperReadOnly(ctx, true) == nil }, time.Minute, 10*time.Millisecond)
 }
 
 // An acker that cannot write its relay log lets commits wait and answers every ping.
@@ -211,7 +211,7 @@ func TestAnAckerWhoseDiskHangsLetsCommitsWaitAndCannotBeLookedAt(t *testing.T) {
 	assert.False(t, answered, "%v", err)
 	assertStallsAndCannotBeRevoked(t, a, b, pa, pb)
 	require.NoError(t, b.Disk.Thaw())
-	require.Eventually(t, func() bool { _, err := pb.Look(ctx); return err == nil }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := pb.Look(ctx); return err == nil }, time.Minute, 10*time.Millisecond)
 	f, err := pb.Look(ctx)
 	require.NoError(t, err)
 	t.Logf("thawed: io %s", f.Link.IO)
@@ -246,11 +246,11 @@ func TestUsedUpConnectionsLeaveWhatStandsAndOneForControl(t *testing.T) {
 	first, second := control(t, s), control(t, s)
 	require.Eventually(t, func() bool { // one that was refused counts until its thread has ended
 		return timed(t, "control", func() error { _, err := first.Look(ctx); return err }) == nil
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	err = timed(t, "a second control session", func() error { _, err := second.Look(ctx); return err })
 	assert.Equal(t, uint16(errTooManyConnections), serverNumber(err), "%v", err)
 	assert.NoError(t, timed(t, "offline", func() error { return first.SetOffline(ctx, true) }), "which frees the connections")
-	require.Eventually(t, func() bool { _, err := second.Look(ctx); return err == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := second.Look(ctx); return err == nil }, time.Minute, 10*time.Millisecond)
 	require.NoError(t, first.SetOffline(ctx, false))
 }
 
