@@ -44,6 +44,7 @@ func TestRegressions(t *testing.T) {
 		{"a target whose disk hung kept a person's failover waiting while the master was there", "server frozen in a promotion + two operators race"},
 		{"a repair that rested hid that no server could acknowledge", "server killed in a promotion + server killed in a promotion + master cut off with its clients"},
 		{"a server whose disk hung could not be disarmed and stayed published", "replica opened by hand + candidate killed, then the master"},
+		{"a repair was ended for a failover that the mark forbade, again and again", "acker's disk stalls + master killed"},
 	} {
 		t.Run(r.was, func(t *testing.T) {
 			t.Parallel()

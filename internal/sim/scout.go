@@ -203,11 +203,9 @@ func (x *scout) guard(tick *term) {
 		if x.ticking != tick || tick.Err() != nil {
 			return
 		}
-		if p, ok := x.Product(Product); ok && p.Open != nil && !p.Open.Plan.Kind.Promotes() && !x.paused {
-			if topology.Judge(watcher.Gather(tick, x, p, false)).Action == topology.Failover {
-				tick.cancel(errUrgent)
-				return
-			}
+		if !x.paused && x.mind.Urgent(tick, x) {
+			tick.cancel(errUrgent)
+			return
 		}
 		x.guard(tick)
 	})

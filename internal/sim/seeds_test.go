@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -41,10 +42,10 @@ func TestSeeds(t *testing.T) {
 	last := *firstSeed + uint64(*seedCount)
 	var mu sync.Mutex
 	var total Stats
-	var failed []Result
-	played := 0 // fewer than asked for when too many fail
+	played, failed := 0, 0 // fewer are played than were asked for when too many fail
+	told := start
 	var wg sync.WaitGroup
-	for range 2 {
+	for range max(2, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
 			for seed := next.Add(1) - 1; seed < last; seed = next.Add(1) - 1 {
 				r := Run(seed, Options{Mode: Mode(*mode), Policy: *policyOf, Break: *broken, Scenario: *faultList, Encoded: seed%16 == 0, Trace: testing.Verbose() && *seedCount == 1})
@@ -52,11 +53,16 @@ func TestSeeds(t *testing.T) {
 				total.add(r.Stats)
 				played++
 				if r.Failure != "" {
-					failed = append(failed, r)
+					failed++
+					t.Errorf("seed %d (%s): %s\n\tto replay: go test ./internal/sim -run TestSeeds -first=%d -seeds=1 -mode=%s -v", r.Seed, r.Scenario, r.Failure, r.Seed, *mode)
 				}
-				enough := len(failed) >= 20
+				enough := failed >= 20
 				if r.Trace != "" {
 					fmt.Println(r.Trace)
+				}
+				if time.Since(told) > time.Minute {
+					told = time.Now()
+					t.Logf("%d of %d seeds, %d failed", played, *seedCount, failed)
 				}
 				mu.Unlock()
 				if enough {
@@ -66,9 +72,6 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for _, r := range failed {
-		t.Errorf("seed %d (%s): %s\n\tto replay: go test ./internal/sim -run TestSeeds -first=%d -seeds=1 -v", r.Seed, r.Scenario, r.Failure, r.Seed)
-	}
 	t.Logf("%d seeds in %s: %.0f a second; %s simulated, %d events, %d acknowledged writes, %d plans, %d promotions, %d elections, %d worlds wait for somebody",
 		played, time.Since(start).Round(time.Millisecond), float64(played)/time.Since(start).Seconds(),
 		total.Simulated.Round(time.Second), total.Events, total.Acked, total.Plans, total.Promotions, total.Elections, total.Waits)

@@ -126,11 +126,8 @@ func (w *Watcher) tick(term context.Context, mind *Mind) (again bool, err error)
 		case <-done:
 			return again, err
 		case <-time.After(guardEvery):
-			if p, ok := w.machine.product(mind.product); ok && p.Open != nil && !p.Open.Plan.Kind.Promotes() {
-				c := Gather(ctx, &around{w, nil}, p, false)
-				if topology.Judge(c).Action == topology.Failover {
-					cancel(errUrgent)
-				}
+			if mind.Urgent(ctx, &around{w, nil}) {
+				cancel(errUrgent)
 			}
 		}
 	}

@@ -227,6 +227,20 @@ func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) *topology
 	return c
 }
 
+// Urgent says whether a failover is due while a repair is open, judged with the mark
+// that the mind's own ticks judge with: a tick ended for less would never give the
+// repair up. Any goroutine may ask. around is not the mind's own, which takes each
+// question for a sign that the mind gets on.
+func (m *Mind) Urgent(ctx context.Context, around Around) bool {
+	p, ok := around.Product(m.product)
+	if !ok || p.Open == nil || p.Open.Plan.Kind.Promotes() {
+		return false
+	}
+	c := Gather(ctx, around, p, false)
+	c.Chain.HighWater = c.Chain.HighWater.Union(m.HighWater())
+	return topology.Judge(c).Action == topology.Failover
+}
+
 // learnHighWater takes what the master itself shows as committed: it is
 // acknowledged, so no later master may lack it.
 func (m *Mind) learnHighWater(c *topology.Picture) {

@@ -83,3 +83,19 @@ func TestARepairThatRestsHidesNothing(t *testing.T) {
 	assert.Equal(t, "master-attached", mind.Status().Verdict.Rule)
 	assert.Empty(t, mind.Status().Waiting)
 }
+
+// TestWhatIsUrgentIsJudgedWithTheMark: the tick was ended for a failover which the mind
+// itself did not judge to be due, before it could give the repair up, again and again.
+func TestWhatIsUrgentIsJudgedWithTheMark(t *testing.T) {
+	around := &planned{stillLife: stillLife{c: caseOf(t, "master-dead/refused-and-lost-by-its-replicas"), clock: time.Now()}}
+	around.open.Plan = promote.Plan{ID: 1, Product: "shop", Kind: promote.Mend, Epoch: around.c.Chain.Epoch, Steps: []promote.Step{{Goal: "unheard-of"}}}
+	mind := NewMind("shop", around, func(Event) {})
+	assert.True(t, mind.Urgent(t.Context(), around))
+
+	around.open.Plan.Kind = promote.Failover
+	assert.False(t, mind.Urgent(t.Context(), around), "a promotion is ended for nothing")
+
+	around.open.Plan.Kind = promote.Mend
+	mind.setHighWater(topology.MustGTIDSet("ffffffff-0000-4000-8000-00000000000f:1-9"))
+	assert.False(t, mind.Urgent(t.Context(), around), "no server holds what the master was seen to have committed")
+}
