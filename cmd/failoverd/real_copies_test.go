@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,13 +95,20 @@ func ledgerOf(t *testing.T, db *sql.DB) map[string]bool {
 // kills in the midst of snapshots, a failover in the midst of a snapshot, and at last the loss
 // of everything but a store.
 func TestCopiesComeBackFromTheStore(t *testing.T) {
+	strict, err := testenv.NewStrictS3(t.Context(), t.TempDir(), false, func(text string) { t.Log(text) })
+	if !errors.Is(err, testenv.ErrNoStrictS3) {
+		require.NoError(t, err)
+		t.Cleanup(strict.Close)
+	} else {
+		t.Logf("with an S3 service in this process, which breaks off and is not killed: %v", err)
+	}
 	// Only what is ordered is taken, and not so fast.
-	s := withDump(t, stage.Options{}, "every: 24h", "workers: 1", fmt.Sprintf("bytesPerSecond: %d", bulkPerSecond))
+	s := withDump(t, stage.Options{Copies: strict}, "every: 24h", "workers: 1", fmt.Sprintf("bytesPerSecond: %d", bulkPerSecond))
 	fillBulk(t, s)
 	t.Run("a drill passes and is in the history", func(t *testing.T) { drilled(t, s) })
-	t.Run("a kill leaves no half snapshot", func(t *testing.T) { killed9(t, s) })
+	t.Run("a kill leaves no half snapshot", func(t *testing.T) { killed9(t, s, strict) })
 	t.Run("a failover leaves a history that survived", func(t *testing.T) { failedOver(t, s) })
-	t.Run("everything gone comes back", func(t *testing.T) { everythingGone(t, s) })
+	t.Run("everything gone comes back", func(t *testing.T) { everythingGone(t, s, strict) })
 }
 
 func drilled(t *testing.T, s *stage.Stage) {
@@ -214,7 +222,7 @@ func shippedSince(t *testing.T, s *stage.Stage, moment time.Time) {
 }
 
 // everythingGone kills all there is but the directory of one store.
-func everythingGone(t *testing.T, s *stage.Stage) {
+func everythingGone(t *testing.T, s *stage.Stage, strict *testenv.StrictS3) {
 	_, err := s.AwaitCopies(t.Context(), "a copy that is not quite new", time.Minute, func(c api.Copies) bool { return c.Newest != nil && c.Newest.AgeMs > 10_000 })
 	require.NoError(t, err)
 	shippedSince(t, s, time.Now().Add(-5*time.Second))
@@ -227,6 +235,9 @@ func everythingGone(t *testing.T, s *stage.Stage) {
 	}
 	s.Dump.Kill()
 	s.S3.Down()
+	if strict != nil {
+		strict.Kill()
+	}
 	for _, w := range s.Webs {
 		require.NoError(t, w.Stop())
 	}

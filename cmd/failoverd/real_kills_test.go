@@ -135,7 +135,7 @@ type killing struct {
 	whole  map[string]bool
 }
 
-func killed9(t *testing.T, s *stage.Stage) {
+func killed9(t *testing.T, s *stage.Stage, strict *testenv.StrictS3) {
 	seed := variable(t, "FAILOVERD_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("FAILOVERD_SEED=%d", seed)
 	cfg, err := config.LoadDump(s.Dump.Config)
@@ -153,7 +153,10 @@ func killed9(t *testing.T, s *stage.Stage) {
 	victims := []victim{
 		{"the dump service", func() { s.Dump.Kill() }, func() error { return s.Dump.Start() }},
 		{"the dump slave", func() { slave.Kill() }, func() error { return slave.Start(t.Context()) }},
-		{"the store", func() { s.S3.Down() }, func() error { return s.S3.Up(t.Context()) }},
+		{theStore, func() { s.S3.Down() }, func() error { return s.S3.Up(t.Context()) }},
+	}
+	if strict != nil {
+		victims[2] = victim{theStore, strict.Kill, func() error { return strict.Start(t.Context()) }}
 	}
 	n, hits := int(variable(t, "FAILOVERD_KILLS", 3)), 0
 	for i := range n {
@@ -169,6 +172,8 @@ func killed9(t *testing.T, s *stage.Stage) {
 	require.Greater(t, 2*hits, n, "kills in the midst of a snapshot")
 	k.sweep(t)
 }
+
+const theStore = "the store"
 
 type victim struct {
 	name  string
@@ -197,7 +202,7 @@ func (k *killing) once(t *testing.T, v victim, late bool) (hit bool) {
 	v.kill()
 	hit = running && lines(k.Stage, "snapshot taken") == done
 	t.Logf("%s killed after %s, in the midst of a snapshot: %t", v.name, moment, hit)
-	if v.name != "the store" {
+	if v.name != theStore {
 		k.allWhole(t)
 	}
 	if late && hit {

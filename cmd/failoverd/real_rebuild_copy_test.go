@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverd/failoverd/internal/api"
+	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/internal/topology"
+	"github.com/failoverd/failoverd/testenv"
 	"github.com/failoverd/failoverd/testenv/stage"
 )
 
@@ -42,7 +45,9 @@ func TestRebuildFromACopyWhenNoServerLives(t *testing.T) {
 	code, out, errs = command(t, s, "rebuild", s.Product, slave.Name, "--yes")
 	require.Equal(t, exitRefused, code, out+errs)
 	assert.Contains(t, errs, "--snapshot newest", "older data is not what --yes is said to")
-	code, out, errs = command(t, s, "rebuild", s.Product, slave.Name, "--yes", "--snapshot", "newest", "--config", s.Dump.Config, "--user", "filler", "--password-file", password)
+	filling := []string{"rebuild", s.Product, slave.Name, "--yes", "--snapshot", "newest", "--config", s.Dump.Config, "--user", "filler", "--password-file", password}
+	killedWhileItReplays(t, s, slave, filling)
+	code, out, errs = command(t, s, filling...)
 	require.Zero(t, code, out+errs)
 	t.Log(out)
 	assert.Contains(t, out, "transactions up to", "the binary log was replayed too")
@@ -55,6 +60,23 @@ func TestRebuildFromACopyWhenNoServerLives(t *testing.T) {
 	}
 	awaitHealth(t, s)
 	alike(t, s)
+}
+
+// killedWhileItReplays runs a restore into the server as a process of its own and kills
+// it when the snapshot is in and the server begins to execute the binary log.
+func killedWhileItReplays(t *testing.T, s *stage.Stage, server *testenv.Server, args []string) {
+	t.Helper()
+	binary, err := os.Executable() // which is the program in a stage
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), binary, append(args, s.Flags...)...)
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Wait() }()
+	require.Eventually(t, func() bool {
+		var links int
+		err := server.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM performance_schema.replication_connection_configuration WHERE USER = ?", snapshot.ReplayUser).Scan(&links)
+		return err == nil && links > 0
+	}, 2*time.Minute, 2*time.Millisecond)
+	require.NoError(t, cmd.Process.Kill())
 }
 
 // awaitHealthyBut waits until everything is well but for a server in maintenance.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/failoverd/failoverd/internal/mysql"
+	"github.com/failoverd/failoverd/internal/mysql/load"
 	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/internal/topology"
 )
@@ -48,9 +49,9 @@ gtid_purged set, so that they can join the chain or be made its first master.
 The account for --into needs what root has: GRANT ALL ON *.* and GRANT PROXY ON ''@'',
 both WITH GRANT OPTION, so that it can make every account of the snapshot.
 
-It can be interrupted: the same command goes on where it was, as long as the snapshot is
-not all in. With --table only these tables are put into the server, which may then hold
-others.`,
+It can be interrupted: with --into the same command goes on where it was, with the
+snapshot that it began with. With --table only these tables are put into the server,
+which may then hold others.`,
 		Example: `  failoverd restore shop --new /var/lib/mysql-restored
   failoverd restore shop --into 10.0.0.21:3306 --user root --password-file pw
   failoverd restore shop --new /srv/look --to-time 2026-11-28T19:04:59Z
@@ -174,7 +175,7 @@ func (c *cli) restoreCopy(ctx context.Context, product string, r restoring) (don
 	if cfg != nil && r.mysqld == "" {
 		r.mysqld = cfg.Drill.Mysqld
 	}
-	place, m, err := r.find(ctx, depot)
+	place, m, err := c.findFor(ctx, depot, r)
 	if err != nil {
 		return done, c.notFound(err, product)
 	}
@@ -206,6 +207,18 @@ func (c *cli) restoreCopy(ctx context.Context, product string, r restoring) (don
 	}
 	done.Ms = time.Since(began).Milliseconds()
 	return done, c.printRestored(done, history, r)
+}
+
+// findFor is find, but for a server that holds half of an earlier restore, which goes on.
+func (c *cli) findFor(ctx context.Context, depot *snapshot.Depot, r restoring) (snapshot.Place, snapshot.Manifest, error) {
+	if r.into != "" && r.id == "" {
+		if cfg, err := c.intoConfig(r); err == nil {
+			if id, err := load.Unfinished(ctx, cfg); err == nil && id != "" { // what is wrong says who fills it
+				return depot.Find(ctx, id, time.Time{})
+			}
+		}
+	}
+	return r.find(ctx, depot)
 }
 
 // find returns the snapshot to begin with.

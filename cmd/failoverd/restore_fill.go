@@ -54,16 +54,17 @@ func (c *cli) fill(ctx context.Context, depot *snapshot.Depot, place snapshot.Pl
 // shutdownPatience is for a server that writes out what it holds in memory.
 const shutdownPatience = 5 * time.Minute
 
-func (c *cli) fillServer(ctx context.Context, depot *snapshot.Depot, place snapshot.Place, m snapshot.Manifest, h *snapshot.History, r restoring, cfg mysql.Config, done *restored) error {
-	target, err := load.New(cfg, load.Options{Workers: r.workers})
+func (c *cli) fillServer(ctx context.Context, depot *snapshot.Depot, place snapshot.Place, m snapshot.Manifest, h *snapshot.History, r restoring, cfg mysql.Config, done *restored) (err error) {
+	target, err := load.New(cfg, load.Options{Workers: r.workers, Keep: h != nil})
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, target.Close()) }()
 	line := c.newProgressLine()
 	done.Report, err = snapshot.Restore(ctx, snapshot.RestoreRequest{Store: place.Store, Box: depot.Box, Manifest: m, Target: target, Workers: r.workers, Tables: r.only,
 		Progress: func(p snapshot.RestoreProgress) { line.show(restoreText(p)) }})
 	line.end()
-	if err = errors.Join(err, target.Close()); err != nil {
+	if err != nil {
 		return err
 	}
 	done.GTIDs = m.GTIDs.String()
@@ -74,13 +75,28 @@ func (c *cli) fillServer(ctx context.Context, depot *snapshot.Depot, place snaps
 	line.show(fmt.Sprintf("replaying %s", several(int(h.GTIDs.Count()), "transaction")))
 	err = changes.NewPlayer(cfg).Play(ctx, m.GTIDs, h)
 	line.end()
+	if err == nil {
+		err = target.Forget(ctx)
+	}
 	if err != nil {
-		return &exitError{code: exitFailed, message: err.Error(), cause: err,
-			hint: "the snapshot is in and the binary log only in part: begin anew with an empty server, or with --snapshot " + m.ID + " for the snapshot alone"}
+		return halfReplayed(ctx, err, r, m)
 	}
 	done.Report.Phases = append(done.Report.Phases, snapshot.Phase{Name: "replay", Seconds: time.Since(began).Seconds()})
 	done.Replayed, done.Last, done.LeftOut, done.GTIDs = h.GTIDs.Count(), h.Last, h.LeftOut.String(), m.GTIDs.Union(h.GTIDs).String()
 	return nil
+}
+
+// halfReplayed says what to do when the replay broke off.
+func halfReplayed(ctx context.Context, err error, r restoring, m snapshot.Manifest) error {
+	e := &exitError{code: exitFailed, message: err.Error(), cause: err}
+	if ctx.Err() != nil {
+		e.code, e.message = exitUnknown, "interrupted"
+	}
+	e.hint = "begin anew, or with --snapshot " + m.ID + " for the snapshot alone"
+	if r.dir == "" {
+		e.hint = "the snapshot is in, and the binary log only in part: the same command goes on where it was"
+	}
+	return e
 }
 
 // readPassword reads a secret from a file, without the newline at its end.

@@ -231,6 +231,10 @@ func SnapshotFor(manifests []Manifest, toTime time.Time, toGTIDs topology.GTIDSe
 	return *best, nil
 }
 
+// ReplayUser is what a server that replays a history logs in to its source as, which
+// tells that link from one of a chain.
+const ReplayUser = "replay"
+
 // Player brings a history into a restored server.
 type Player interface {
 	// Play returns when the server, which holds from, has executed all of the history, or cannot.

@@ -25,7 +25,7 @@ type Dump struct {
 	*testenv.Program
 	// Config is its configuration file, which the CLI's restore and drill read too.
 	Config string
-	// Dir is the directory of the store "dir"; the other, "s3", is the stage's S3.
+	// Dir is the directory of the store "dir"; the other, "s3", is the strict S3 of the options, or the stage's own.
 	Dir string
 }
 
@@ -59,6 +59,11 @@ func (s *Stage) StartDump(ctx context.Context, lines ...string) error {
 	if err := os.WriteFile(s.path("dump.secret"), []byte(DumpAccount.Password), 0o600); err != nil {
 		return err
 	}
+	for name, content := range map[string]string{"copies-access.secret": s.copies().access, "copies-secret.secret": s.copies().secret} {
+		if err := os.WriteFile(s.path(name), []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
 	if err := os.WriteFile(d.Config, []byte(s.dumpConfig(server, d, install.Mysqld, lines)), 0o600); err != nil {
 		return err
 	}
@@ -70,12 +75,22 @@ func (s *Stage) StartDump(ctx context.Context, lines ...string) error {
 	return nil
 }
 
+// bucket is where an S3 store is, and what opens it.
+type bucket struct{ url, access, secret string }
+
+// copies is the S3 store of the dump service.
+func (s *Stage) copies() bucket {
+	if strict := s.options.Copies; strict != nil {
+		return bucket{strict.URL("copies"), strict.AccessKey, strict.SecretKey}
+	}
+	return bucket{fmt.Sprintf("s3://%s/copies?region=%s&pathStyle=true&endpoint=%s", s.S3.Bucket, s.S3.Region, url.QueryEscape(s.S3.Endpoint)), s.S3.AccessKey, s.S3.SecretKey}
+}
+
 func (s *Stage) dumpConfig(server *testenv.Server, d *Dump, mysqld string, lines []string) string {
 	var endpoints []string
 	for _, w := range s.Watchers {
 		endpoints = append(endpoints, fmt.Sprintf("%q", w.API))
 	}
-	s3 := fmt.Sprintf("s3://%s/copies?region=%s&pathStyle=true&endpoint=%s", s.S3.Bucket, s.S3.Region, url.QueryEscape(s.S3.Endpoint))
 	return fmt.Sprintf(`product: %s
 server: {name: %s, addr: %q}
 mysql: {user: %s, password: {file: dump.secret}}
@@ -83,11 +98,11 @@ watchers:
   endpoints: [%s]
   tls: {ca: ca.pem, cert: dump.pem, key: dump.key}
 stores:
-  - {name: s3, url: %q, s3: {accessKey: {file: s3-access.secret}, secretKey: {file: s3-secret.secret}}}
+  - {name: s3, url: %q, s3: {accessKey: {file: copies-access.secret}, secretKey: {file: copies-secret.secret}}}
   - {name: dir, url: "file://%s"}
 drill: {mysqld: %q, dir: drill}
 %s
-`, s.Product, server.Name, net.JoinHostPort(server.Host, fmt.Sprint(server.Port)), DumpAccount.User, strings.Join(endpoints, ", "), s3, filepath.ToSlash(d.Dir), mysqld, strings.Join(lines, "\n"))
+`, s.Product, server.Name, net.JoinHostPort(server.Host, fmt.Sprint(server.Port)), DumpAccount.User, strings.Join(endpoints, ", "), s.copies().url, filepath.ToSlash(d.Dir), mysqld, strings.Join(lines, "\n"))
 }
 
 // AwaitCopies waits until the copies are as wanted.

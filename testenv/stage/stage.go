@@ -43,6 +43,8 @@ type Options struct {
 	Disks bool
 	// Heartbeats makes the table that a policy with "writeProbe" needs.
 	Heartbeats bool
+	// Copies is where the dump service's store "s3" is, instead of the stage's own S3, and the caller's to close.
+	Copies *testenv.StrictS3
 	// Dir holds everything; a new temporary directory that Close removes when empty.
 	Dir      string
 	Progress func(string)

@@ -196,8 +196,9 @@ func appendOpaque(dst []byte, kind byte, data []byte) ([]byte, error) {
 }
 
 // appendDouble prints a double as the server's my_gcvt does: with the fewest digits
-// that give it again, and with an exponent only beyond 15 digits before or zeros
-// behind the point. JSON tells it from a whole number by a point or an exponent.
+// that give it again, and with an exponent only for more than 15 digits before the
+// point and none behind it, or more than 14 zeros behind it. JSON tells it from a
+// whole number by a point or an exponent.
 func appendDouble(dst []byte, v float64) []byte {
 	var buffer [32]byte
 	text := strconv.AppendFloat(buffer[:0], v, 'e', -1, 64)
@@ -206,7 +207,7 @@ func appendDouble(dst []byte, v float64) []byte {
 		exponentAt--
 	}
 	exponent, _ := strconv.Atoi(string(text[exponentAt+1:])) // as FormatFloat wrote it
-	if before := exponent + 1; v == 0 || before >= -14 && before <= 15 {
+	if before := exponent + 1; v == 0 || before >= -14 && (before <= 15 || v != math.Trunc(v)) {
 		plain := strconv.AppendFloat(buffer[:0], v, 'f', -1, 64)
 		dst = append(dst, plain...)
 		if v == math.Trunc(v) {

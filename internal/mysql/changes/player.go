@@ -34,19 +34,33 @@ type Player struct {
 func NewPlayer(config mysql.Config) *Player { return &Player{config: config} }
 
 // Play implements snapshot.Player. The server may be closed (super_read_only). It
-// must not be a replica. In the end it is none, whether the play succeeded or not.
+// must not be a replica, but of an earlier Play that was killed. In the end it is none,
+// whether the play succeeded or not. What it has executed of h already is left out.
 func (p *Player) Play(ctx context.Context, from topology.GTIDSet, h *snapshot.History) (err error) {
-	if h.GTIDs.Empty() {
-		return nil
-	}
 	db, err := open(p.config)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	var id uint32
-	var version string
-	if err := db.QueryRowContext(ctx, serverIDSQL).Scan(&id, &version); err != nil {
+	var version, executed string
+	if err := db.QueryRowContext(ctx, serverSQL).Scan(&id, &version, &executed); err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	have, err := topology.ParseGTIDSet(executed)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	if more := have.Minus(from.Union(h.GTIDs)); !more.Empty() {
+		return fmt.Errorf("replay: the server has executed more than is wanted: %s", more)
+	}
+	if h.GTIDs.Empty() {
+		return nil
+	}
+	var other string
+	if err := db.QueryRowContext(ctx, otherSourcesSQL).Scan(&other); err == nil {
+		return fmt.Errorf("replay: the server is a replica of %s", other)
+	} else if !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("replay: %w", err)
 	}
 	host, err := hostSeenBy(ctx, p.config.Addr)
@@ -64,7 +78,8 @@ func (p *Player) Play(ctx context.Context, from topology.GTIDSet, h *snapshot.Hi
 		err = errors.Join(err, p.clean(cleaning, db, id))
 	}()
 	// A replica skips what came from its own number, as the log of the master that it replaces may say.
-	for _, statement := range []string{fmt.Sprintf(setServerIDSQL, 1<<31+mathrand.Uint32N(1<<30))} {
+	// The number from before is set again in the end, but after a kill, when only a restart brings it back.
+	for _, statement := range []string{stopReplicaSQL, forgetSourceSQL, fmt.Sprintf(setServerIDSQL, 1<<31+mathrand.Uint32N(1<<30))} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("replay: %w", err)
 		}
@@ -140,7 +155,7 @@ func serve(ctx context.Context, host, version string, h *snapshot.History) (*sou
 	}
 	var secret [12]byte
 	_, _ = rand.Read(secret[:]) // never fails (documentation of crypto/rand)
-	s := &source{listener: listener, history: h, user: "replay", password: hex.EncodeToString(secret[:]),
+	s := &source{listener: listener, history: h, user: snapshot.ReplayUser, password: hex.EncodeToString(secret[:]),
 		config: server.NewServer(version, gomysql.DEFAULT_COLLATION_ID, gomysql.AUTH_CACHING_SHA2_PASSWORD, key, nil)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.running.Go(s.accept)

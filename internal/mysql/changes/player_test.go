@@ -100,14 +100,37 @@ func playHistory(t *testing.T, setting string) {
 	require.NoError(t, b.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM performance_schema.replication_connection_configuration WHERE HOST <> ''").Scan(&replicas))
 	assert.Zero(t, replicas)
 
+	// Another try finds some of it there, and what a killed one left; another link it leaves alone.
+	exec(t, b, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'replay', SOURCE_AUTO_POSITION = 1")
+	require.NoError(t, player.Play(ctx, snapshotOfA, byTime))
+	exec(t, b, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'another'")
+	assert.ErrorContains(t, player.Play(ctx, snapshotOfA, byTime), "is a replica of 127.0.0.1:1")
+	exec(t, b, "RESET REPLICA ALL")
+
 	// What cannot be applied is told in the server's words.
 	exec(t, b, "SET GLOBAL super_read_only = OFF")
 	exec(t, b, "SET GLOBAL read_only = OFF")
-	exec(t, b, "TRUNCATE work.kept")
+	conn, err := b.DB().Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	for _, statement := range []string{"SET sql_log_bin = 0", "TRUNCATE work.kept", "SET sql_log_bin = 1"} {
+		_, err := conn.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
 	rest := r
 	rest.From, rest.ToGTIDs = middle, executed(t, a)
 	end, err := snapshot.FindHistory(t.Context(), rest)
 	require.NoError(t, err)
 	err = player.Play(ctx, middle, end)
 	assert.ErrorContains(t, err, "the server stopped")
+
+	exec(t, b, "CREATE TABLE work.own (id INT PRIMARY KEY)")
+	err = player.Play(ctx, middle, end)
+	assert.ErrorContains(t, err, "executed more than is wanted: "+uuidOf(t, b)+":1")
+}
+
+func uuidOf(t *testing.T, s *testenv.Server) (uuid string) {
+	t.Helper()
+	require.NoError(t, s.DB().QueryRowContext(t.Context(), "SELECT @@server_uuid").Scan(&uuid))
+	return uuid
 }

@@ -1,5 +1,7 @@
 package changes
 
+import "github.com/failoverd/failoverd/internal/snapshot"
+
 // Every statement that this package sends, with what it needs. All run since 8.0.22.
 const (
 	// SELECT on performance_schema, which everybody has for this table.
@@ -10,7 +12,9 @@ const (
 FROM performance_schema.replication_connection_configuration JOIN performance_schema.replication_connection_status USING (CHANNEL_NAME) WHERE CHANNEL_NAME = '' AND HOST <> ''`
 
 	// For a replay: REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, RELOAD.
-	serverIDSQL      = `SELECT @@GLOBAL.server_id, @@GLOBAL.version`
+	// otherSourcesSQL names the sources that the server has, but for a replay's.
+	otherSourcesSQL  = `SELECT CONCAT(HOST, ':', PORT) FROM performance_schema.replication_connection_configuration WHERE HOST <> '' AND USER <> '` + snapshot.ReplayUser + `' LIMIT 1`
+	serverSQL        = `SELECT @@GLOBAL.server_id, @@GLOBAL.version, @@GLOBAL.gtid_executed`
 	setServerIDSQL   = `SET GLOBAL server_id = %d`
 	changeSourceSQL  = `CHANGE REPLICATION SOURCE TO SOURCE_HOST = ?, SOURCE_PORT = %d, SOURCE_USER = ?, SOURCE_PASSWORD = ?, SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 0, GET_SOURCE_PUBLIC_KEY = 1, SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 3, SOURCE_HEARTBEAT_PERIOD = 0, SOURCE_DELAY = 0`
 	startReplicaSQL  = `START REPLICA`

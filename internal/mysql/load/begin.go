@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/snapshot"
 )
 
@@ -111,6 +112,13 @@ func (s *Server) checkWhole(ctx context.Context, conn *sql.Conn, resumed bool) e
 	} else if followers > 0 {
 		return fmt.Errorf("%d replicas follow it, and would not follow what is done to it", followers)
 	}
+	if s.sealed {
+		if closed, err := global(ctx, conn, "super_read_only"); err != nil {
+			return err
+		} else if closed != "ON" {
+			return fmt.Errorf("%s was put into it, and it is open for writes (super_read_only): if it is in use, drop its database %s", s.job.ID, stateDatabase)
+		}
+	}
 	if resumed {
 		return nil
 	}
@@ -134,14 +142,41 @@ func (s *Server) isResumed(ctx context.Context, conn *sql.Conn) (bool, error) {
 	if err != nil || there == 0 {
 		return false, err
 	}
-	ids, err := column[string](ctx, conn, stateJobSQL)
-	if err != nil || len(ids) == 0 {
+	var id string
+	err = conn.QueryRowContext(ctx, stateJobSQL).Scan(&id, &s.sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
 		return false, err
 	}
-	if ids[0] != s.job.ID {
-		return false, fmt.Errorf("it holds half of a restore of %s: finish that, or drop its databases, %s last", ids[0], stateDatabase)
+	if id != s.job.ID {
+		return false, fmt.Errorf("it holds half of a restore of %s: finish that, or drop its databases, %s last", id, stateDatabase)
 	}
 	return true, nil
+}
+
+// Unfinished returns the snapshot that an earlier restore into the server began with
+// and did not finish; empty when there is none.
+func Unfinished(ctx context.Context, cfg mysql.Config) (id string, err error) {
+	s, err := New(cfg, Options{})
+	if err != nil {
+		return "", err
+	}
+	db, err := s.open(nil)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	var there int
+	if err = db.QueryRowContext(ctx, stateThereSQL).Scan(&there); err == nil && there > 0 {
+		err = db.QueryRowContext(ctx, stateJobSQL).Scan(&id, &s.sealed)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("server %s: %w", cfg.Addr, err)
+	}
+	id, _, _ = strings.Cut(id, " ") // single tables are named after it
+	return id, nil
 }
 
 // versionFits refuses what is older than the server that the snapshot was taken
@@ -188,17 +223,15 @@ var whileFilling = map[string]string{
 
 // openFor makes the server ready, remembering what it was like.
 func (s *Server) openFor(ctx context.Context, conn *sql.Conn, resumed bool) error {
+	if s.sealed {
+		return nil // it is ready, and closed
+	}
 	settings := whileFilling
 	if s.job.Single {
 		settings = map[string]string{"local_infile": "ON"}
 	} else {
-		s.closed = true
-		for _, statement := range []string{
-			fmt.Sprintf(setGlobalSQL, "super_read_only", "OFF"), fmt.Sprintf(setGlobalSQL, "read_only", "ON"),
-		} {
-			if err := exec(ctx, conn, statement); err != nil {
-				return err
-			}
+		if err := s.letIn(ctx, conn); err != nil {
+			return err
 		}
 	}
 	if !resumed {
@@ -242,6 +275,17 @@ func (s *Server) openFor(ctx context.Context, conn *sql.Conn, resumed bool) erro
 	s.before = before
 	for name := range before {
 		if err := exec(ctx, conn, fmt.Sprintf(setGlobalSQL, name, settings[name])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// letIn opens the server for accounts that may write under read_only, until closeAgain.
+func (s *Server) letIn(ctx context.Context, conn *sql.Conn) error {
+	s.closed = true
+	for _, statement := range []string{fmt.Sprintf(setGlobalSQL, "super_read_only", "OFF"), fmt.Sprintf(setGlobalSQL, "read_only", "ON")} {
+		if err := exec(ctx, conn, statement); err != nil {
 			return err
 		}
 	}

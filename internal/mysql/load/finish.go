@@ -7,11 +7,15 @@ import (
 	"strings"
 
 	"github.com/failoverd/failoverd/internal/snapshot"
+	"github.com/failoverd/failoverd/internal/topology"
 )
 
 // Finish implements snapshot.Target. What the restore remembers goes last, so that
 // any error leaves a server that another try finishes.
 func (s *Server) Finish(ctx context.Context) (notes []snapshot.Note, err error) {
+	if s.sealed {
+		return nil, s.finished(ctx)
+	}
 	err = s.session(ctx, func(conn *sql.Conn) error {
 		if notes, err = s.complete(ctx, conn); err != nil {
 			return err
@@ -85,7 +89,11 @@ func (s *Server) seal(ctx context.Context, conn *sql.Conn) error {
 	if err := s.putBack(ctx, conn); err != nil {
 		return err
 	}
-	if err := exec(ctx, conn, dropStateSQL); err != nil {
+	last := dropStateSQL
+	if s.opts.Keep {
+		last = sealedSQL
+	}
+	if err := exec(ctx, conn, last); err != nil {
 		return err
 	}
 	if s.opts.Passing && !s.has(s.self) {
@@ -94,4 +102,38 @@ func (s *Server) seal(ctx context.Context, conn *sql.Conn) error {
 		}
 	}
 	return s.closeAgain(ctx, conn)
+}
+
+// finished takes a server as it is that an earlier try put the snapshot into.
+func (s *Server) finished(ctx context.Context) error {
+	if s.opts.Keep {
+		return nil
+	}
+	executed, err := column[string](ctx, s.db, executedSQL)
+	if err != nil {
+		return fmt.Errorf("server %s: %w", s.cfg.Addr, err)
+	}
+	if have, err := topology.ParseGTIDSet(executed[0]); err != nil {
+		return fmt.Errorf("server %s: %w", s.cfg.Addr, err)
+	} else if more := have.Minus(s.job.GTIDs); !more.Empty() {
+		return fmt.Errorf("server %s: binary log was played into it after the snapshot, %d transactions: take an empty server", s.cfg.Addr, more.Count())
+	}
+	return s.Forget(ctx)
+}
+
+// Forget removes what Keep left. The server stays closed.
+func (s *Server) Forget(ctx context.Context) error {
+	err := s.session(ctx, func(conn *sql.Conn) error {
+		if err := s.letIn(ctx, conn); err != nil {
+			return err
+		}
+		if err := exec(ctx, conn, dropStateSQL); err != nil {
+			return err
+		}
+		return s.closeAgain(ctx, conn)
+	})
+	if err != nil {
+		return fmt.Errorf("server %s: %w", s.cfg.Addr, err)
+	}
+	return nil
 }

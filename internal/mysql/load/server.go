@@ -22,6 +22,9 @@ type Options struct {
 	// Passing says that the account that loads is there for the restore alone: at the
 	// end it is dropped. Otherwise it stays, and takes the snapshot's form if that has it.
 	Passing bool
+	// Keep says that the binary log is played on top of the snapshot: until Forget the
+	// server remembers which snapshot it holds, so that another try goes on from there.
+	Keep bool
 }
 
 // Server is a server that a snapshot is put into: a snapshot.Target.
@@ -34,6 +37,7 @@ type Server struct {
 	// before are the global variables that were changed, as they were.
 	before map[string]string
 	closed bool // it is ours to close again
+	sealed bool // an earlier try put all of the job in
 }
 
 var _ snapshot.Target = (*Server)(nil)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/object"
 	"github.com/failoverd/failoverd/internal/snapshot"
 	"github.com/failoverd/failoverd/internal/topology"
@@ -187,6 +188,45 @@ func TestARestoreGoesOn(t *testing.T) {
 	assert.Less(t, report.Bytes, int64(12_000_000), "what was in is not read again")
 	assert.Equal(t, h.schema.Tables[0].Create, created(t, target, "d.many"))
 	assert.Equal(t, []string{"29999"}, words(t, target, "SELECT COUNT(*) FROM d.many"))
+}
+
+// TestARestoreGoesOnInTheBinaryLog: whoever is killed while the log is played finds the
+// snapshot in, and may not be told that an open server, or one with more, is as it was.
+func TestARestoreGoesOnInTheBinaryLog(t *testing.T) {
+	_, target := servers(t)
+	h := many(t)
+	unfinished := func() string {
+		id, err := Unfinished(t.Context(), mysql.Config{Addr: target.Addr(), Account: loader})
+		require.NoError(t, err)
+		return id
+	}
+	assert.Empty(t, unfinished())
+	first := newTarget(t, target, Options{Workers: 2, Keep: true})
+	_, err := h.restore(t, first)
+	require.NoError(t, err)
+	require.NoError(t, first.Close())
+	assert.Equal(t, h.manifest.ID, unfinished())
+	assert.Equal(t, []string{"1"}, words(t, target, "SELECT @@GLOBAL.super_read_only"))
+	assert.Equal(t, []string{someGTIDs}, words(t, target, "SELECT @@GLOBAL.gtid_executed"), "what is remembered is in no binary log")
+
+	do(t, target, "SET GLOBAL super_read_only = OFF")
+	_, err = h.restore(t, newTarget(t, target, Options{Keep: true}))
+	require.ErrorContains(t, err, "it is open for writes (super_read_only): if it is in use, drop its database "+stateDatabase)
+	do(t, target, "CREATE TABLE d.played (id INT PRIMARY KEY)", "DROP TABLE d.many", "SET GLOBAL super_read_only = ON",
+		"CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'gone', SOURCE_PORT = 3310, SOURCE_USER = '"+snapshot.ReplayUser+"'")
+	_, err = h.restore(t, newTarget(t, target, Options{}))
+	require.ErrorContains(t, err, "binary log was played into it after the snapshot, 2 transactions")
+
+	again := newTarget(t, target, Options{Keep: true})
+	report, err := h.restore(t, again)
+	require.NoError(t, err)
+	assert.Zero(t, report.Bytes)
+	assert.Equal(t, h.manifest.ID, unfinished())
+	require.NoError(t, again.Forget(t.Context()))
+	assert.Empty(t, unfinished())
+	assert.Equal(t, []string{"d"}, words(t, target, databasesSQL))
+	assert.Equal(t, []string{"1"}, words(t, target, "SELECT @@GLOBAL.super_read_only"))
+	do(t, target, "RESET REPLICA ALL")
 }
 
 // inject has every read of the store ask fault first; nil ends that.

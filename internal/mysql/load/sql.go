@@ -1,5 +1,7 @@
 package load
 
+import "github.com/failoverd/failoverd/internal/snapshot"
+
 // Every statement that a restore sends, but those that the snapshot itself holds, is
 // in this file. The account needs ALL PRIVILEGES on *.* and PROXY on ''@'', both with
 // GRANT OPTION, as root has: what a snapshot holds may be of anybody, and accounts are
@@ -53,8 +55,9 @@ const (
 	// databasesSQL leaves out the server's own and this restore's.
 	databasesSQL = `SELECT SCHEMA_NAME FROM information_schema.SCHEMATA
  WHERE SCHEMA_NAME NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', '` + stateDatabase + `') ORDER BY SCHEMA_NAME`
-	// linksSQL names the sources that the server has, connected or not.
-	linksSQL = `SELECT CONCAT(HOST, ':', PORT) FROM performance_schema.replication_connection_configuration`
+	// linksSQL names the sources that the server has, connected or not, but for that of a replay that was killed.
+	linksSQL    = `SELECT CONCAT(HOST, ':', PORT) FROM performance_schema.replication_connection_configuration WHERE USER <> '` + snapshot.ReplayUser + `'`
+	executedSQL = `SELECT @@GLOBAL.gtid_executed`
 	// followersSQL counts the replicas that are connected.
 	followersSQL = `SELECT COUNT(*) FROM performance_schema.processlist WHERE COMMAND LIKE 'Binlog Dump%'`
 	// accountsSQL leaves out those that every server has and nobody can log in to.
@@ -70,7 +73,8 @@ const setGlobalSQL = "SET GLOBAL %s = %s"
 // when it ends.
 const (
 	stateDatabase  = "failoverd_restore"
-	stateJobSQL    = `SELECT id FROM ` + stateDatabase + `.job`
+	stateJobSQL    = `SELECT id, sealed FROM ` + stateDatabase + `.job`
+	sealedSQL      = `UPDATE ` + stateDatabase + `.job SET sealed = 1`
 	stateThereSQL  = `SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '` + stateDatabase + `' AND TABLE_NAME = 'job'`
 	addJobSQL      = `INSERT INTO ` + stateDatabase + `.job (id) VALUES (?)`
 	addSettingSQL  = `INSERT IGNORE INTO ` + stateDatabase + `.setting (name, value) VALUES (?, ?)`
@@ -91,7 +95,7 @@ var makeStateSQL = []string{
 	`CREATE TABLE ` + stateDatabase + `.setting (name VARCHAR(64) NOT NULL PRIMARY KEY, value VARCHAR(1024) NOT NULL) ENGINE = InnoDB`,
 	`CREATE TABLE ` + stateDatabase + `.tables (db VARCHAR(64) NOT NULL, tab VARCHAR(64) NOT NULL, indexed TINYINT NOT NULL, PRIMARY KEY (db, tab)) ENGINE = InnoDB`,
 	`CREATE TABLE ` + stateDatabase + `.pieces (db VARCHAR(64) NOT NULL, tab VARCHAR(64) NOT NULL, piece VARCHAR(100) NOT NULL, PRIMARY KEY (db, tab, piece)) ENGINE = InnoDB`,
-	`CREATE TABLE ` + stateDatabase + `.job (id TEXT NOT NULL) ENGINE = InnoDB`,
+	`CREATE TABLE ` + stateDatabase + `.job (id TEXT NOT NULL, sealed TINYINT NOT NULL DEFAULT 0) ENGINE = InnoDB`,
 }
 
 // Tables. The names are quoted before they are filled in.
