@@ -211,14 +211,19 @@ func (c *cli) restoreCopy(ctx context.Context, product string, r restoring) (don
 
 // findFor is find, but for a server that holds half of an earlier restore, which goes on.
 func (c *cli) findFor(ctx context.Context, depot *snapshot.Depot, r restoring) (snapshot.Place, snapshot.Manifest, error) {
-	if r.into != "" && r.id == "" {
-		if cfg, err := c.intoConfig(r); err == nil {
-			if id, err := load.Unfinished(ctx, cfg); err == nil && id != "" { // what is wrong says who fills it
-				return depot.Find(ctx, id, time.Time{})
-			}
-		}
+	place, m, err := r.find(ctx, depot)
+	if err != nil || r.into == "" || r.id != "" {
+		return place, m, err
 	}
-	return r.find(ctx, depot)
+	cfg, err := c.intoConfig(r)
+	if err != nil {
+		return place, m, err
+	}
+	id, err := load.Unfinished(ctx, cfg)
+	if err != nil || id == "" || id == m.ID {
+		return place, m, err
+	}
+	return depot.Find(ctx, id, time.Time{})
 }
 
 // find returns the snapshot to begin with.

@@ -74,6 +74,7 @@ func TestLeaderCrashAtEveryStepBoundary(t *testing.T) {
 	for _, promotion := range promotions {
 		for _, blow := range blows {
 			t.Run(promotion.name+"/"+blow.name, func(t *testing.T) {
+				t.Parallel()
 				points := 0
 				for k := 1; ; k++ {
 					r := Run(uint64(7000+k), Options{Scenario: promotion.faults, lasts: 10 * time.Second, at: func(w *World, leader *scout, n int, _ string) {
