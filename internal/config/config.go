@@ -3,16 +3,10 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
-
-	"github.com/goccy/go-yaml"
 )
 
 // Config is the file. Relative paths in it are relative to its directory.
@@ -110,60 +104,24 @@ type Log struct {
 
 // Load reads and checks the file. Its error shows the line at fault.
 func Load(path string) (Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
-	}
-	c, err := parse(text, filepath.Dir(path))
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
-}
-
-func parse(text []byte, dir string) (Config, error) {
 	var c Config
-	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, errors.New(yaml.FormatError(err, false, true))
-	}
-	c.locate(dir)
-	if place, err := c.check(); err != nil {
-		return Config{}, pointed(text, place, err)
+	if err := load(path, &c); err != nil {
+		return Config{}, err
 	}
 	return c, nil
 }
 
-// pointed adds the source line of the value at place to an error.
-func pointed(text []byte, place string, err error) error {
-	path, pathErr := yaml.PathString(place)
-	if pathErr != nil {
-		return err
-	}
-	source, sourceErr := path.AnnotateSource(text, false)
-	if sourceErr != nil || len(source) == 0 {
-		return fmt.Errorf("%s: %w", place[2:], err)
-	}
-	return fmt.Errorf("%s: %w\n%s", place[2:], err, source)
-}
-
-// locate makes relative paths relative to the file's directory.
-func (c *Config) locate(dir string) {
+func (c *Config) paths() []*string {
 	paths := []*string{&c.Data, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.MySQL.CA, &c.Signing.Key,
 		&c.MySQL.Probe.Password.File, &c.MySQL.Control.Password.File, &c.MySQL.Replication.Password.File, &c.S3.AccessKey.File, &c.S3.SecretKey.File}
 	for i := range c.Signing.Trust {
 		paths = append(paths, &c.Signing.Trust[i])
 	}
-	for _, p := range paths {
-		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
-	}
+	return paths
 }
 
-// check names the first thing wrong and its place in the file.
 func (c *Config) check() (place string, err error) {
-	for _, need := range []struct{ place, value, what string }{
+	if place, err := missing([]need{
 		{"$.id", c.ID, "a name for this watcher, such as w1"},
 		{"$.data", c.Data, "a directory for the raft log"},
 		{"$.raft.bind", c.Raft.Bind, "host:port to listen on for the other watchers"},
@@ -176,10 +134,8 @@ func (c *Config) check() (place string, err error) {
 		{"$.mysql.probe.user", c.MySQL.Probe.User, "the probe account: \"failoverd grants\" prints how to create it"},
 		{"$.mysql.control.user", c.MySQL.Control.User, "the control account: \"failoverd grants\" prints how to create it"},
 		{"$.mysql.replication.user", c.MySQL.Replication.User, "the replication account"},
-	} {
-		if need.value == "" {
-			return need.place, fmt.Errorf("missing: %s", need.what)
-		}
+	}); err != nil {
+		return place, err
 	}
 	if c.Raft.Advertise == "" {
 		c.Raft.Advertise = c.Raft.Bind

@@ -28,7 +28,8 @@ signing: {key: publish.key}
 `
 
 func TestGoodFileIsRead(t *testing.T) {
-	c, err := parse([]byte(good), "/etc/failoverd")
+	var c Config
+	err := parse([]byte(good), "/etc/failoverd", &c)
 	require.NoError(t, err)
 	assert.Equal(t, "/etc/failoverd/data", c.Data)
 	assert.Equal(t, "127.0.0.1:7481", c.Raft.Advertise)
@@ -55,7 +56,7 @@ func TestBadFileShowsTheLine(t *testing.T) {
 		t.Run(c.fact, func(t *testing.T) {
 			text := strings.Replace(good, c.old, c.new, 1)
 			require.NotEqual(t, good, text)
-			_, err := parse([]byte(text), "/")
+			err := parse([]byte(text), "/", new(Config))
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), c.says)
 			assert.Contains(t, err.Error(), c.shows)

@@ -1,19 +1,13 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 )
 
 // Dump is the configuration file of a dump service. Relative paths in it are
@@ -132,33 +126,20 @@ const minEvery = 10 * time.Second
 
 // LoadDump reads and checks the file. Its error shows the line at fault.
 func LoadDump(path string) (Dump, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Dump{}, fmt.Errorf("configuration: %w", err)
-	}
-	c, err := parseDump(text, filepath.Dir(path))
-	if err != nil {
-		return Dump{}, fmt.Errorf("%s: %w", path, err)
+	c := defaultDump()
+	if err := load(path, &c); err != nil {
+		return Dump{}, err
 	}
 	return c, nil
 }
 
-func parseDump(text []byte, dir string) (Dump, error) {
-	c := Dump{Every: DefaultEvery, Workers: DefaultWorkers, Ship: Ship{Every: DefaultShipEvery, Bytes: DefaultShipBytes}, Scrub: Scrub{Every: DefaultScrub},
+// defaultDump is what holds where the file says nothing.
+func defaultDump() Dump {
+	return Dump{Every: DefaultEvery, Workers: DefaultWorkers, Ship: Ship{Every: DefaultShipEvery, Bytes: DefaultShipBytes}, Scrub: Scrub{Every: DefaultScrub},
 		Retention: Retention{All: 24 * time.Hour, Hourly: 7 * 24 * time.Hour, Daily: 30 * 24 * time.Hour}}
-	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Dump{}, errors.New(yaml.FormatError(err, false, true))
-	}
-	c.locate(dir)
-	if place, err := c.check(); err != nil {
-		return Dump{}, pointed(text, place, err)
-	}
-	return c, nil
 }
 
-// locate makes relative paths relative to the file's directory.
-func (c *Dump) locate(dir string) {
+func (c *Dump) paths() []*string {
 	paths := []*string{&c.MySQL.Password.File, &c.MySQL.CA, &c.Watchers.TLS.CA, &c.Watchers.TLS.Cert, &c.Watchers.TLS.Key, &c.Encryption.Identity, &c.Drill.Dir}
 	if strings.Contains(c.Drill.Mysqld, "/") {
 		paths = append(paths, &c.Drill.Mysqld)
@@ -166,27 +147,20 @@ func (c *Dump) locate(dir string) {
 	for i := range c.Stores {
 		paths = append(paths, &c.Stores[i].S3.AccessKey.File, &c.Stores[i].S3.SecretKey.File)
 	}
-	for _, p := range paths {
-		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
-	}
+	return paths
 }
 
 // storeName is what a store may be called: it is a metric's label and an argument.
 var storeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// check names the first thing wrong and its place in the file.
 func (c *Dump) check() (place string, err error) {
-	for _, need := range []struct{ place, value, what string }{
+	if place, err := missing([]need{
 		{"$.product", c.Product, "the product's name, as in the inventory"},
 		{"$.server.name", c.Server.Name, "the name of the server to copy, as in the inventory"},
 		{"$.server.addr", c.Server.Addr, "host:port of the server to copy"},
 		{"$.mysql.user", c.MySQL.User, "the dump account: \"failoverd grants --dump\" prints how to create it"},
-	} {
-		if need.value == "" {
-			return need.place, fmt.Errorf("missing: %s", need.what)
-		}
+	}); err != nil {
+		return place, err
 	}
 	if _, _, err := net.SplitHostPort(c.Server.Addr); err != nil {
 		return "$.server.addr", fmt.Errorf("%q is not host:port", c.Server.Addr)
@@ -211,16 +185,11 @@ func (c *Dump) checkWatchers() (place string, err error) {
 	if len(c.Watchers.Endpoints) == 0 {
 		return "", nil
 	}
-	for _, need := range []struct{ name, value, what string }{
-		{"ca", c.Watchers.TLS.CA, "the CA file of the watchers"},
-		{"cert", c.Watchers.TLS.Cert, "this service's certificate: \"failoverd tls cert --role dump\" makes one"},
-		{"key", c.Watchers.TLS.Key, "this service's key"},
-	} {
-		if need.value == "" {
-			return "$.watchers.tls." + need.name, fmt.Errorf("missing: %s", need.what)
-		}
-	}
-	return "", nil
+	return missing([]need{
+		{"$.watchers.tls.ca", c.Watchers.TLS.CA, "the CA file of the watchers"},
+		{"$.watchers.tls.cert", c.Watchers.TLS.Cert, "this service's certificate: \"failoverd tls cert --role dump\" makes one"},
+		{"$.watchers.tls.key", c.Watchers.TLS.Key, "this service's key"},
+	})
 }
 
 func (c *Dump) checkStores() (place string, err error) {

@@ -24,7 +24,8 @@ bytesPerSecond: 1000
 `
 
 func TestGoodDumpFileIsRead(t *testing.T) {
-	c, err := parseDump([]byte(goodDump), "/etc/failoverd")
+	c := defaultDump()
+	err := parse([]byte(goodDump), "/etc/failoverd", &c)
 	require.NoError(t, err)
 	assert.Equal(t, 10*time.Minute, c.Every)
 	assert.Equal(t, DefaultWorkers, c.Workers)
@@ -33,7 +34,8 @@ func TestGoodDumpFileIsRead(t *testing.T) {
 	assert.Equal(t, Retention{All: 24 * time.Hour, Hourly: 168 * time.Hour, Daily: 720 * time.Hour}, c.Retention)
 	assert.Equal(t, Ship{Every: 5 * time.Second, Bytes: 16 << 20}, c.Ship)
 	assert.Equal(t, ObjectLock{}, c.Stores[0].ObjectLock)
-	c, err = parseDump([]byte(strings.Replace(goodDump, `region=x"`, `region=x", objectLock: {mode: compliance, days: 7}`, 1)), "/")
+	c = defaultDump()
+	err = parse([]byte(strings.Replace(goodDump, `region=x"`, `region=x", objectLock: {mode: compliance, days: 7}`, 1)), "/", &c)
 	require.NoError(t, err)
 	assert.Equal(t, ObjectLock{Mode: "compliance", Days: 7}, c.Stores[0].ObjectLock)
 }
@@ -63,7 +65,8 @@ func TestBadDumpFileShowsTheLine(t *testing.T) {
 		t.Run(c.fact, func(t *testing.T) {
 			text := strings.Replace(goodDump, c.old, c.new, 1)
 			require.NotEqual(t, goodDump, text)
-			_, err := parseDump([]byte(text), "/")
+			file := defaultDump()
+			err := parse([]byte(text), "/", &file)
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), c.says)
 			assert.Contains(t, err.Error(), c.shows)
