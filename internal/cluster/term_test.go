@@ -89,6 +89,6 @@ func TestAwaitTermWakesAndObeysItsContext(t *testing.T) {
 		woken <- err
 	}()
 	require.NoError(t, old.Close())
-	old.Node = nil
 	require.ErrorIs(t, <-woken, ErrClosed)
+	old.Node = nil // which the other goroutine has read by now
 }
