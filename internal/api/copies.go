@@ -64,7 +64,7 @@ func (d *desk) take(product string, r snapshot.Report, now time.Time) (ordered u
 	case s == nil:
 		s = &dumpService{}
 		d.products[product] = s
-	case s.report.Instance != r.Instance && now.Sub(s.at) < dumpAway:
+	case s.report.Instance != r.Instance && !s.report.Leaving && now.Sub(s.at) < dumpAway:
 		return 0, &Error{Code: Refused, Message: fmt.Sprintf("another dump service takes the snapshots of %s, it copies %s and reported %s ago", product, s.report.Server, now.Sub(s.at).Round(time.Second)),
 			Help: fmt.Sprintf("end one of the two; one that is ended is replaced after %s", dumpAway)}
 	}
@@ -98,7 +98,7 @@ func (d *desk) copies(product string, now time.Time) *Copies {
 		return nil
 	}
 	silent := max(0, now.Sub(s.at).Milliseconds())
-	return &Copies{Report: aged(s.report, silent), SilentMs: silent, Away: silent > dumpAway.Milliseconds(), Ordered: s.ordered}
+	return &Copies{Report: aged(s.report, silent), SilentMs: silent, Away: s.report.Leaving || silent > dumpAway.Milliseconds(), Ordered: s.ordered}
 }
 
 // aged is a report whose ages have grown by so many milliseconds since.
@@ -220,7 +220,12 @@ func (h *handler) orderSnapshot(_ context.Context, c *call) (any, error) {
 	case known == nil:
 		return nil, &Error{Code: Refused, Message: fmt.Sprintf("no dump service of %s has reported to this leader", name), Help: help}
 	case known.Away:
-		return nil, &Error{Code: Refused, Message: fmt.Sprintf("the dump service of %s has not reported for %s", name, (time.Duration(known.SilentMs) * time.Millisecond).Round(time.Second)), Help: help}
+		silent := (time.Duration(known.SilentMs) * time.Millisecond).Round(time.Second)
+		message := fmt.Sprintf("the dump service of %s has not reported for %s", name, silent)
+		if known.Leaving {
+			message = fmt.Sprintf("the dump service of %s was stopped %s ago", name, silent)
+		}
+		return nil, &Error{Code: Refused, Message: message, Help: help}
 	}
 	reply := SnapshotReply{Order: h.desk.order(name, h.now())}
 	if server, ok := p.Chain.Server(known.Server); ok {

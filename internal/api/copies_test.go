@@ -92,6 +92,11 @@ func TestTwoDumpServicesOfOneProductAreOneTooMany(t *testing.T) {
 	assert.Contains(t, e.Message, "another dump service takes the snapshots of shop")
 	b.Clock = b.Clock.Add(11 * time.Second)
 	post(t, url, second) // the first is gone
+	second.Leaving = true
+	post(t, url, second)
+	assert.True(t, into[api.Status](t, "GET", url+"/v1/status", "").Products[0].Copies.Away)
+	assert.Contains(t, refusal(t, "POST", url+"/v1/products/shop/snapshot", "", http.StatusConflict).Message, "the dump service of shop was stopped 0s ago")
+	post(t, url, reported()) // whom it made room for
 	strange := reported()
 	strange.Server = "db9"
 	data, err = json.Marshal(strange)

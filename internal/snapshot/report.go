@@ -12,6 +12,8 @@ import (
 type Report struct {
 	// Instance names the process, for a second one beside it is a mistake.
 	Instance string `json:"instance"`
+	// Leaving says that this is the process's last report: another may follow at once.
+	Leaving bool `json:"leaving,omitempty"`
 	// Server is the name of the server that is copied.
 	Server string `json:"server"`
 	// EveryMs is how often a snapshot is due.

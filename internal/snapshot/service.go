@@ -162,11 +162,15 @@ func (s *Service) Run(ctx context.Context) {
 	lanes.Wait()
 }
 
+// once is what a process is called that takes one snapshot.
+const once = "once"
+
 // Once takes one snapshot now and brings it to all stores.
 func (s *Service) Once(ctx context.Context) (Manifest, error) {
 	s.look(ctx)
 	if s.config.Leader != nil {
-		s.exchange(ctx, "")
+		s.exchange(ctx, once)
+		defer s.leave(ctx, once)
 	}
 	if why := s.wait(); why != "" {
 		return Manifest{}, fmt.Errorf("%w: %s", ErrNotNow, why)
@@ -202,6 +206,17 @@ func (s *Service) report(ctx context.Context) {
 		}
 		pause(ctx, beat)
 	}
+	s.leave(ctx, instance)
+}
+
+// leave says goodbye, so that a service started anew need not wait until this one is
+// missed. Nobody waits for the answer: without one it is missed.
+func (s *Service) leave(ctx context.Context, instance string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
+	defer cancel()
+	report := s.Report(time.Now())
+	report.Instance, report.Leaving = instance, true
+	_, _ = s.config.Leader.Report(ctx, report)
 }
 
 // exchange makes one report and keeps the orders.
@@ -210,9 +225,6 @@ func (s *Service) exchange(ctx context.Context, instance string) error {
 	defer cancel()
 	report := s.Report(time.Now())
 	report.Instance = instance
-	if instance == "" {
-		report.Instance = "once"
-	}
 	orders, err := s.config.Leader.Report(ctx, report)
 	s.mu.Lock()
 	defer s.mu.Unlock()

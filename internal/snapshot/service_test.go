@@ -224,6 +224,9 @@ func running(t *testing.T, change func(*ServiceConfig)) (*fakeWork, *fakeLeader)
 	t.Cleanup(func() {
 		cancel()
 		<-ended
+		if config.Leader == leader && leader.err == nil {
+			assert.True(t, leader.report().Leaving, "it says goodbye")
+		}
 	})
 	time.Sleep(beat / 2) // the test looks between what happens on the second
 	return work, leader
