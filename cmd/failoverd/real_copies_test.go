@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,9 +23,25 @@ import (
 	"github.com/failoverd/failoverd/testenv/stage"
 )
 
+// shipped builds the program as it is shipped: with the race detector, which looks at
+// the packages' own tests, all that is read, hashed and compressed takes twice as long.
+func shipped(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		return "" // no stage is set up
+	}
+	path := filepath.Join(t.TempDir(), "failoverd")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
 // withDump is a stage whose dump service has taken a snapshot and ships.
 func withDump(t *testing.T, o stage.Options, lines ...string) *stage.Stage {
 	t.Helper()
+	o.Binary = shipped(t)
 	s := newStage(t, o)
 	t.Cleanup(func() {
 		if t.Failed() && s.Dump != nil {

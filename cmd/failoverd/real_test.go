@@ -22,7 +22,7 @@ import (
 	"github.com/failoverd/failoverd/testenv/stage"
 )
 
-// newStage sets up a real deployment whose programs are this test binary.
+// newStage sets up a real deployment whose programs are this test binary, unless others are given.
 func newStage(t *testing.T, o stage.Options) *stage.Stage {
 	t.Helper()
 	if testing.Short() {
@@ -31,7 +31,10 @@ func newStage(t *testing.T, o stage.Options) *stage.Stage {
 	binary, err := os.Executable()
 	require.NoError(t, err)
 	require.NoError(t, os.Setenv(asProgram, "1"))
-	o.Binary, o.Progress = binary, func(text string) { t.Log(text) }
+	if o.Binary == "" {
+		o.Binary = binary
+	}
+	o.Progress = func(text string) { t.Log(text) }
 	if keep := os.Getenv("FAILOVERD_TEST_KEEP"); keep != "" {
 		o.Dir = filepath.Join(keep, t.Name())
 	}
