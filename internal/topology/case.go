@@ -113,7 +113,7 @@ func (s *seen) add(v View, settled Duration) {
 	if sighting.Contact == Offline {
 		s.offline++
 	}
-	if sighting.Hanging > 0 {
+	if sighting.Hanging > 0 && !sighting.Contact.Missed() { // what holds up the pings holds up the writes
 		s.hangs = append(s.hangs, sighting.Hanging)
 	}
 	if sighting.Contact.Missed() {

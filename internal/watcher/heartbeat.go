@@ -11,7 +11,8 @@ type heartbeat struct {
 	over  bool          // there will be none any more
 	every time.Duration // 0 while there are none
 	stop  context.CancelFunc
-	since time.Time // when the oldest write that is not committed was sent, zero when there is none
+	since time.Time          // when the oldest write that is not committed was sent, zero when there is none
+	again context.CancelFunc // gives up the write under way, which is then sent anew
 }
 
 // beatEvery starts, changes and, with 0, stops the heartbeats. Nothing is written
@@ -54,10 +55,13 @@ func (s *sighter) beat(ctx context.Context, every time.Duration) {
 			return
 		case <-timer.C:
 		}
-		if !s.sent(ctx) {
+		write, again := context.WithCancel(ctx)
+		if !s.sent(ctx, again) {
+			again()
 			return
 		}
-		answered, _ := s.probe.Beat(ctx, s.watcher) // what a server refuses is for doctor to find
+		answered, _ := s.probe.Beat(write, s.watcher) // what a server refuses is for doctor to find
+		again()
 		if answered {
 			s.answered(ctx)
 		}
@@ -66,7 +70,7 @@ func (s *sighter) beat(ctx context.Context, every time.Duration) {
 }
 
 // sent notes that a write is on its way, unless there should be none any more.
-func (s *sighter) sent(ctx context.Context) bool {
+func (s *sighter) sent(ctx context.Context, again context.CancelFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ctx.Err() != nil {
@@ -75,6 +79,7 @@ func (s *sighter) sent(ctx context.Context) bool {
 	if s.beats.since.IsZero() {
 		s.beats.since = time.Now()
 	}
+	s.beats.again = again
 	return true
 }
 
@@ -85,6 +90,16 @@ func (s *sighter) answered(ctx context.Context) {
 	if ctx.Err() == nil { // else the note would be about the heartbeats that came after
 		s.beats.since = time.Time{}
 	}
+}
+
+// sendAgain has what the network held back sent anew: it says nothing of the server, and
+// TCP tries an old connection again only as long after a cut as that took.
+func (h *heartbeat) sendAgain(now time.Time) {
+	if h.since.IsZero() {
+		return
+	}
+	h.since = now
+	h.again()
 }
 
 // hanging is the age of the oldest write without an answer, once the next is due.

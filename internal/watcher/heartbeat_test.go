@@ -45,6 +45,30 @@ func TestOneHeartbeatIsUnderWayAtATimeAndHangsFromWhenItWasSent(t *testing.T) {
 	})
 }
 
+// TestWhatACutNetworkHeldBackIsSentAnew: TCP tries the old connection again only long after
+// the cut, and at the end of one the master does not hang.
+func TestWhatACutNetworkHeldBackIsSentAnew(t *testing.T) {
+	watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, _ func() int) {
+		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		s.beatEvery(t.Context(), time.Second)
+		pass(100 * time.Millisecond)
+		probe.be(topology.Silent)
+		pass(15 * time.Second)
+		beats, unanswered := probe.sent()
+		assert.Equal(t, 1, beats)
+		assert.Equal(t, 1, unanswered)
+		probe.be(topology.Answered)
+		pass(3 * time.Second)
+		beats, unanswered = probe.sent()
+		assert.Equal(t, 2, beats)
+		assert.Equal(t, 1, unanswered)
+		assert.InDelta(t, 2.5, s.sighting().Hanging.Std().Seconds(), 1, "it hangs from when it was sent anew")
+		probe.answers <- true
+		synctest.Wait()
+		assert.Zero(t, s.sighting().Hanging)
+	})
+}
+
 func TestHeartbeatsStopAtOnce(t *testing.T) {
 	watching(t, func(t *testing.T, s *sighter, probe *fakeProbe, _ func() int) {
 		s.beatEvery(t.Context(), time.Second)

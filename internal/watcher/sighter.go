@@ -122,8 +122,8 @@ func (s *sighter) once(ctx context.Context, asked bool) {
 	if err != nil {
 		s.err = err.Error()
 	}
-	if was.Missed() && !contact.Missed() && !s.beats.since.IsZero() {
-		s.beats.since = time.Now() // what the network held back says nothing of the server
+	if was.Missed() && !contact.Missed() {
+		s.beats.sendAgain(time.Now())
 	}
 	switch {
 	case !contact.Missed():
