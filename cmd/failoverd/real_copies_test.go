@@ -112,6 +112,9 @@ func ledgerOf(t *testing.T, db *sql.DB) map[string]bool {
 // kills in the midst of snapshots, a failover in the midst of a snapshot, and at last the loss
 // of everything but a store.
 func TestCopiesComeBackFromTheStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs real MySQL servers") // before an S3 service is built, which takes minutes
+	}
 	strict, err := testenv.NewStrictS3(t.Context(), t.TempDir(), false, func(text string) { t.Log(text) })
 	if !errors.Is(err, testenv.ErrNoStrictS3) {
 		require.NoError(t, err)
