@@ -223,7 +223,12 @@ func (c *cli) findFor(ctx context.Context, depot *snapshot.Depot, r restoring) (
 	if err != nil || id == "" || id == m.ID {
 		return place, m, err
 	}
-	return depot.Find(ctx, id, time.Time{})
+	place, m, err = depot.Find(ctx, id, time.Time{})
+	if errors.Is(err, snapshot.ErrNoSnapshot) {
+		err = &exitError{code: exitRefused, message: fmt.Sprintf("%s holds half of a restore of %s, which no store has any more", r.into, id),
+			hint: "drop its databases, failoverd_restore last, and give the same command again"}
+	}
+	return place, m, err
 }
 
 // find returns the snapshot to begin with.

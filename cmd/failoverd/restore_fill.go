@@ -92,9 +92,13 @@ func halfReplayed(ctx context.Context, err error, r restoring, m snapshot.Manife
 	if ctx.Err() != nil {
 		e.code, e.message = exitUnknown, "interrupted"
 	}
-	e.hint = "begin anew, or with --snapshot " + m.ID + " for the snapshot alone"
-	if r.dir == "" {
+	switch {
+	case errors.Is(err, changes.ErrNotAsLeft):
+		e.code, e.hint = exitRefused, "nothing was changed. Take an empty server, or ask for a moment after all that this one holds"
+	case r.dir == "":
 		e.hint = "the snapshot is in, and the binary log only in part: the same command goes on where it was"
+	default:
+		e.hint = "begin anew, or with --snapshot " + m.ID + " for the snapshot alone"
 	}
 	return e
 }

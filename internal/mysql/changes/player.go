@@ -33,6 +33,10 @@ type Player struct {
 // REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN and RELOAD.
 func NewPlayer(config mysql.Config) *Player { return &Player{config: config} }
 
+// ErrNotAsLeft says that a server is not what a restore left, nor a replay that broke
+// off: nothing was done to it.
+var ErrNotAsLeft = errors.New("the server is not as the restore left it")
+
 // Play implements snapshot.Player. The server may be closed (super_read_only). It
 // must not be a replica, but of an earlier Play that was killed. In the end it is none,
 // whether the play succeeded or not. What it has executed of h already is left out.
@@ -52,14 +56,14 @@ func (p *Player) Play(ctx context.Context, from topology.GTIDSet, h *snapshot.Hi
 		return fmt.Errorf("replay: %w", err)
 	}
 	if more := have.Minus(from.Union(h.GTIDs)); !more.Empty() {
-		return fmt.Errorf("replay: the server has executed more than is wanted: %s", more)
+		return fmt.Errorf("replay: %w: it has executed more than is wanted: %s", ErrNotAsLeft, more)
 	}
 	if h.GTIDs.Empty() {
 		return nil
 	}
 	var other string
 	if err := db.QueryRowContext(ctx, otherSourcesSQL).Scan(&other); err == nil {
-		return fmt.Errorf("replay: the server is a replica of %s", other)
+		return fmt.Errorf("replay: %w: it is a replica of %s", ErrNotAsLeft, other)
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("replay: %w", err)
 	}

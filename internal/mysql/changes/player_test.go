@@ -104,7 +104,9 @@ func playHistory(t *testing.T, setting string) {
 	exec(t, b, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'replay', SOURCE_AUTO_POSITION = 1")
 	require.NoError(t, player.Play(ctx, snapshotOfA, byTime))
 	exec(t, b, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'another'")
-	assert.ErrorContains(t, player.Play(ctx, snapshotOfA, byTime), "is a replica of 127.0.0.1:1")
+	err = player.Play(ctx, snapshotOfA, byTime)
+	require.ErrorIs(t, err, ErrNotAsLeft)
+	assert.ErrorContains(t, err, "is a replica of 127.0.0.1:1")
 	exec(t, b, "RESET REPLICA ALL")
 
 	// What cannot be applied is told in the server's words.
@@ -126,6 +128,7 @@ func playHistory(t *testing.T, setting string) {
 
 	exec(t, b, "CREATE TABLE work.own (id INT PRIMARY KEY)")
 	err = player.Play(ctx, middle, end)
+	require.ErrorIs(t, err, ErrNotAsLeft)
 	assert.ErrorContains(t, err, "executed more than is wanted: "+uuidOf(t, b)+":1")
 }
 

@@ -11,7 +11,7 @@ const (
 	linkSQL = `SELECT SERVICE_STATE, RECEIVED_TRANSACTION_SET, IF(LAST_HEARTBEAT_TIMESTAMP > '2000-01-01', TIMESTAMPDIFF(MICROSECOND, LAST_HEARTBEAT_TIMESTAMP, NOW(6)), NULL)
 FROM performance_schema.replication_connection_configuration JOIN performance_schema.replication_connection_status USING (CHANNEL_NAME) WHERE CHANNEL_NAME = '' AND HOST <> ''`
 
-	// For a replay: REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, RELOAD.
+	// For a replay: REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, RELOAD, and SELECT on performance_schema.
 	// otherSourcesSQL names the sources that the server has, but for a replay's.
 	otherSourcesSQL  = `SELECT CONCAT(HOST, ':', PORT) FROM performance_schema.replication_connection_configuration WHERE HOST <> '' AND USER <> '` + snapshot.ReplayUser + `' LIMIT 1`
 	serverSQL        = `SELECT @@GLOBAL.server_id, @@GLOBAL.version, @@GLOBAL.gtid_executed`
