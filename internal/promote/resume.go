@@ -27,6 +27,13 @@ const rebuildPatience = topology.Duration(time.Minute)
 // GivesWay begins the reason with which a rebuild makes room for another repair.
 const GivesWay = "gives way: "
 
+// Yields says whether an open plan may be broken off in the midst of a step, for
+// something more urgent that came up: everything but a failover, and a switchover
+// that may have opened the next master.
+func (p Progress) Yields() bool {
+	return !p.Undoing && (!p.Plan.Kind.Promotes() || p.Plan.Kind == Switchover && !p.MayHaveOpened())
+}
+
 // Resume says what to do with an open plan, given a fresh look. It is pure. failed
 // is the error of the latest try of the plan's next step, empty before one.
 func Resume(c topology.Case, open Progress, failed string) (Course, string) {
@@ -40,10 +47,25 @@ func Resume(c topology.Case, open Progress, failed string) (Course, string) {
 		return resumeRepair(c, open, failed)
 	case open.MayHaveOpened():
 		return resumeOpened(c, open, failed)
-	case plan.Kind == Switchover && failed != "":
-		return Abort, failed
-	case plan.Kind == Failover && failed != "":
+	case plan.Kind == Switchover:
+		return resumeSwitchover(c, failed)
+	case failed != "":
 		return resumeFailover(c, plan, failed)
+	}
+	return GoOn, ""
+}
+
+// resumeSwitchover: until the next master is opened there is nothing to lose, and a
+// repair that lets commits go on, or a failover, is worth more than a handover.
+func resumeSwitchover(c topology.Case, failed string) (Course, string) {
+	if failed != "" {
+		return Abort, failed
+	}
+	switch v := topology.Judge(c); {
+	case v.Action == topology.Failover:
+		return Abort, "the master is dead: " + v.Why
+	case v.Rule == "ackers-lost":
+		return Abort, v.Why
 	}
 	return GoOn, ""
 }

@@ -188,7 +188,7 @@ func (x *scout) resign(t *term) {
 
 var (
 	errLostLeadership = errors.New("the leadership is lost")
-	errUrgent         = errors.New("the master died during a repair")
+	errUrgent         = errors.New("something more urgent came up")
 )
 
 func (x *scout) wakeMind() {
@@ -197,7 +197,7 @@ func (x *scout) wakeMind() {
 	}
 }
 
-// guard ends a tick that is busy with a repair when the master dies.
+// guard ends a tick that is busy with a plan when something more urgent comes up.
 func (x *scout) guard(tick *term) {
 	x.w.after(exchangeEvery, func() {
 		if x.ticking != tick || tick.Err() != nil {

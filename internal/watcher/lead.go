@@ -108,11 +108,11 @@ func (w *Watcher) think(term context.Context, mind *Mind, wake chan struct{}, lo
 	}
 }
 
-// errUrgent ends a repair because the master died meanwhile.
-var errUrgent = errors.New("the master died during a repair")
+// errUrgent ends a repair or a handover for a failover, or for whom commits wait.
+var errUrgent = errors.New("something more urgent came up")
 
-// tick runs one tick, and ends it early when it is busy with a repair and the
-// master dies: nothing that can wait stands in the way of a failover.
+// tick runs one tick, and ends it early when something comes up that is more urgent
+// than the plan it is busy with: nothing that can wait stands in the way of a failover.
 func (w *Watcher) tick(term context.Context, mind *Mind) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(term)
 	defer cancel(nil)

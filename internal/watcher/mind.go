@@ -56,6 +56,13 @@ type Mind struct {
 	settled     map[string]bool  // servers where earlier leaders' sessions are ended
 	status      atomic.Pointer[Status]
 	mark        atomic.Pointer[topology.GTIDSet] // highWater, for other goroutines
+	guarded     atomic.Pointer[guarded]
+}
+
+// guarded is what the tick that is under way judged an open plan with, for Urgent.
+type guarded struct {
+	resting   []string
+	settledAt time.Time
 }
 
 // rest keeps a repair that failed from being tried over and over.
@@ -216,29 +223,37 @@ func Gather(ctx context.Context, around Around, p journal.Product, anew bool) to
 	}
 }
 
+// gather is Gather for a mind, which knows when it last changed something.
+func gather(ctx context.Context, around Around, p journal.Product, anew bool, settledAt time.Time) topology.Case {
+	c := Gather(ctx, around, p, anew)
+	c.Settled = topology.Duration(max(c.Now.Sub(settledAt), 1))
+	return c
+}
+
 // look gathers and digests what there is to judge by, with the high-water mark
 // that this mind has.
 func (m *Mind) look(ctx context.Context, p journal.Product, anew bool) *topology.Picture {
-	gathered := Gather(ctx, m.around, p, anew)
-	gathered.Settled = topology.Duration(max(gathered.Now.Sub(m.settledAt), 1))
+	gathered := gather(ctx, m.around, p, anew, m.settledAt)
 	c := gathered.Digest()
 	m.learnHighWater(c)
 	c.Chain.HighWater = c.Chain.HighWater.Union(m.highWater)
 	return c
 }
 
-// Urgent says whether a failover is due while a repair is open, judged with the mark
-// that the mind's own ticks judge with: a tick ended for less would never give the
-// repair up. Any goroutine may ask. around is not the mind's own, which takes each
-// question for a sign that the mind gets on.
+// Urgent says whether what came up since the tick began is worth more than the open
+// plan that it is busy with. It is judged as the mind's own ticks judge: a tick ended
+// for less would never give the plan up. Any goroutine may ask. around is not the
+// mind's own, which takes each question for a sign that the mind gets on.
 func (m *Mind) Urgent(ctx context.Context, around Around) bool {
+	with := m.guarded.Load()
 	p, ok := around.Product(m.product)
-	if !ok || p.Open == nil || p.Open.Plan.Kind.Promotes() {
+	if !ok || with == nil || p.Open == nil || !p.Open.Yields() {
 		return false
 	}
-	c := Gather(ctx, around, p, false)
-	c.Chain.HighWater = c.Chain.HighWater.Union(m.HighWater())
-	return topology.Judge(c).Action == topology.Failover
+	c := gather(ctx, around, p, false, with.settledAt)
+	c.Resting, c.Chain.HighWater = with.resting, c.Chain.HighWater.Union(m.HighWater())
+	course, _ := promote.Resume(c, *p.Open, "")
+	return course != promote.GoOn
 }
 
 // learnHighWater takes what the master itself shows as committed: it is

@@ -84,18 +84,34 @@ func TestARepairThatRestsHidesNothing(t *testing.T) {
 	assert.Empty(t, mind.Status().Waiting)
 }
 
-// TestWhatIsUrgentIsJudgedWithTheMark: the tick was ended for a failover which the mind
-// itself did not judge to be due, before it could give the repair up, again and again.
-func TestWhatIsUrgentIsJudgedWithTheMark(t *testing.T) {
-	around := &planned{stillLife: stillLife{c: caseOf(t, "master-dead/refused-and-lost-by-its-replicas"), clock: time.Now()}}
-	around.open.Plan = promote.Plan{ID: 1, Product: "shop", Kind: promote.Mend, Epoch: around.c.Chain.Epoch, Steps: []promote.Step{{Goal: "unheard-of"}}}
-	mind := NewMind("shop", around, func(Event) {})
-	assert.True(t, mind.Urgent(t.Context(), around))
-
-	around.open.Plan.Kind = promote.Failover
-	assert.False(t, mind.Urgent(t.Context(), around), "a promotion is ended for nothing")
-
-	around.open.Plan.Kind = promote.Mend
-	mind.setHighWater(topology.MustGTIDSet("ffffffff-0000-4000-8000-00000000000f:1-9"))
-	assert.False(t, mind.Urgent(t.Context(), around), "no server holds what the master was seen to have committed")
+// TestWhatIsUrgentIsJudgedAsTheMindJudges: the tick was ended for a failover which the
+// mind itself did not judge to be due, before it could give the plan up, again and again.
+func TestWhatIsUrgentIsJudgedAsTheMindJudges(t *testing.T) {
+	urgent := func(name string, kind promote.Kind, change func(*planned, *Mind)) bool {
+		around := &planned{stillLife: stillLife{c: caseOf(t, name), clock: time.Now()}}
+		around.open.Plan = promote.Plan{ID: 1, Product: "shop", Kind: kind, Epoch: around.c.Chain.Epoch,
+			Steps: []promote.Step{{Goal: "unheard-of"}, {Goal: promote.Writable}}, Commit: 1}
+		mind := NewMind("shop", around, func(Event) {})
+		mind.guarded.Store(&guarded{nil, around.clock.Add(-time.Hour)})
+		change(around, mind)
+		return mind.Urgent(t.Context(), around)
+	}
+	dead, lost := "master-dead/refused-and-lost-by-its-replicas", "ackers-lost/candidate-refused"
+	asIs := func(*planned, *Mind) {}
+	assert.True(t, urgent(dead, promote.Mend, asIs), "a repair stands in nobody's way")
+	assert.True(t, urgent(dead, promote.Switchover, asIs))
+	assert.True(t, urgent(lost, promote.Switchover, asIs), "commits wait")
+	assert.False(t, urgent(lost, promote.Mend, asIs), "another repair may be what helps")
+	assert.False(t, urgent(dead, promote.Failover, asIs), "a failover is ended for nothing")
+	assert.False(t, urgent(dead, promote.Switchover, func(p *planned, _ *Mind) { p.open.Next = 1 }), "it may have opened")
+	assert.False(t, urgent(dead, promote.Mend, func(_ *planned, m *Mind) {
+		m.setHighWater(topology.MustGTIDSet("ffffffff-0000-4000-8000-00000000000f:1-9"))
+	}), "no server holds what the master was seen to have committed")
+	assert.False(t, urgent(lost, promote.Switchover, func(p *planned, m *Mind) {
+		var resting []string
+		for _, s := range p.c.Chain.Servers {
+			resting = append(resting, restKey(topology.Verdict{Rule: "ackers-lost", Server: s.Name}))
+		}
+		m.guarded.Store(&guarded{resting, p.clock.Add(-time.Hour)})
+	}), "whoever could take over rests")
 }

@@ -22,10 +22,11 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 		failed = m.failed
 	}
 	c := m.look(ctx, p, false)
-	if !open.Plan.Kind.Promotes() {
-		// At once, with what is known: a fresh look waits for silent watchers, and a
-		// repair is broken off meanwhile when the master is dead.
-		c.Resting = m.restingAt(c.Now)
+	c.Resting = m.restingAt(c.Now)
+	m.guarded.Store(&guarded{c.Resting, m.settledAt})
+	if open.Yields() {
+		// At once, with what is known: a fresh look waits for silent watchers, and
+		// the plan is broken off meanwhile for what is more urgent.
 		if course, why := promote.Resume(c.Case, open, ""); course != promote.GoOn {
 			return m.leave(ctx, open, course, why)
 		}
