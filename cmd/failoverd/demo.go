@@ -118,7 +118,11 @@ func runScript(ctx context.Context, s *stage.Stage, name string, asJSON bool, sa
 }
 
 func printResult(r stage.Result) {
-	fmt.Printf("\n%s: %s → %s, epoch %d\n", r.Script, r.From, r.To, r.Epoch)
+	if r.Promotions > 0 {
+		fmt.Printf("\n%s: %s → %s, epoch %d\n", r.Script, r.From, r.To, r.Epoch)
+	} else {
+		fmt.Printf("\n%s: %s was lost, %s stays the master of epoch %d\n", r.Script, r.From, r.To, r.Epoch)
+	}
 	fmt.Printf("  write outage   %d ms (as the web servers saw it)\n", r.WriteOutageMs)
 	fmt.Printf("  writes         %d acknowledged, %d lost, %d failed, %d unknown\n", r.WritesAcked, r.WritesLost, r.WritesFailed, r.WritesUnknown)
 	fmt.Printf("  promotions     %d\n", r.Promotions)
@@ -133,6 +137,7 @@ var scripts = map[string]stage.Script{
 	"kill-master":            stage.KillMaster,
 	"freeze-master":          stage.FreezeMaster,
 	"switchover":             stage.Switchover,
+	"kill-candidate":         stage.KillCandidate,
 	"kill-leader-and-master": stage.KillLeaderAndMaster,
 }
 
@@ -166,5 +171,5 @@ func runDrill(ctx context.Context, s *stage.Stage, asJSON bool, say func(string)
 }
 
 func scriptNames() []string {
-	return []string{"kill-master", "freeze-master", "switchover", "kill-leader-and-master", drillScript}
+	return []string{"kill-master", "freeze-master", "switchover", "kill-candidate", "kill-leader-and-master", drillScript}
 }

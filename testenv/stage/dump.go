@@ -41,7 +41,7 @@ func (s *Stage) StartDump(ctx context.Context, lines ...string) error {
 	}
 	master := s.Master(ctx)
 	if master == nil {
-		return errNoMaster
+		return errUnknown
 	}
 	for _, statement := range dump.Grants(mysql.Account{User: DumpAccount.User, Password: DumpAccount.Password}) {
 		if err := master.Exec(ctx, statement); err != nil {

@@ -12,56 +12,54 @@ import (
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
-// Script is a scenario with one promotion: it makes the event happen, and after
-// the promotion may mend what it broke.
+// Script is a scenario: it makes an event happen, which failoverd answers with one
+// plan, and afterwards may mend what it broke.
 type Script struct {
-	// Break makes the event happen and returns when it did.
-	Break func(ctx context.Context, s *Stage) (time.Time, error)
-	// Mend brings back what was broken; the old master must then be taken in again or quarantined.
-	Mend func(ctx context.Context, s *Stage, old string) error
+	// Break makes the event happen and returns the server it is about, and when it did.
+	Break func(ctx context.Context, s *Stage) (server string, at time.Time, err error)
+	// Mend brings back what was broken; the server must then be taken in again or quarantined.
+	Mend func(ctx context.Context, s *Stage, server string) error
+	// Stays says that the master stays: the answer is that others acknowledge, and no promotion.
+	Stays bool
 	// AtMost is the promise for the write outage's 99th percentile (SAFETY: the figures to reach).
 	AtMost time.Duration
 }
 
 // The scripts.
 var (
-	KillMaster = Script{AtMost: 2 * time.Second,
-		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
+	KillMaster = Script{AtMost: 2 * time.Second, Break: killed(topology.Master), Mend: restart}
+	// KillCandidate takes away who acknowledges.
+	KillCandidate = Script{AtMost: 3 * time.Second, Break: killed(topology.Candidate), Mend: restart, Stays: true}
+	FreezeMaster  = Script{AtMost: 6 * time.Second,
+		Break: func(ctx context.Context, s *Stage) (string, time.Time, error) {
 			master := s.Master(ctx)
 			if master == nil {
-				return time.Time{}, errNoMaster
+				return "", time.Time{}, errUnknown
 			}
 			at := time.Now()
-			go master.Kill() // it returns when the kernel has torn the process down
-			return at, nil
-		},
-		Mend: restart}
-	FreezeMaster = Script{AtMost: 6 * time.Second,
-		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
-			master := s.Master(ctx)
-			if master == nil {
-				return time.Time{}, errNoMaster
-			}
-			at := time.Now()
-			return at, master.Freeze()
+			return master.Name, at, master.Freeze()
 		},
 		Mend: func(_ context.Context, s *Stage, old string) error { return s.Chain.Server(old).Thaw() }}
 	Switchover = Script{AtMost: 200 * time.Millisecond,
-		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
+		Break: func(ctx context.Context, s *Stage) (string, time.Time, error) {
+			master := s.Master(ctx)
+			if master == nil {
+				return "", time.Time{}, errUnknown
+			}
 			at := time.Now()
 			_, err := s.Client.Switchover(ctx, s.Product, api.SwitchoverRequest{Reason: "demo"})
-			return at, err
+			return master.Name, at, err
 		}}
 	KillLeaderAndMaster = Script{AtMost: 6 * time.Second,
-		Break: func(ctx context.Context, s *Stage) (time.Time, error) {
+		Break: func(ctx context.Context, s *Stage) (string, time.Time, error) {
 			master, leader := s.Master(ctx), s.Leader(ctx)
 			if master == nil || leader == nil {
-				return time.Time{}, errNoMaster
+				return "", time.Time{}, errUnknown
 			}
 			at := time.Now()
 			go leader.Kill()
 			go master.Kill()
-			return at, nil
+			return master.Name, at, nil
 		},
 		Mend: func(ctx context.Context, s *Stage, old string) error {
 			for _, w := range s.Watchers {
@@ -75,13 +73,29 @@ var (
 		}}
 )
 
-var errNoMaster = errors.New("no leader or no master is known")
+var errUnknown = errors.New("no leader is known, or no server in the seat")
 
-func restart(ctx context.Context, s *Stage, old string) error { return s.Chain.Server(old).Start(ctx) }
+// killed kills whoever has the seat.
+func killed(seat topology.Seat) func(context.Context, *Stage) (string, time.Time, error) {
+	return func(ctx context.Context, s *Stage) (string, time.Time, error) {
+		server := s.InSeat(ctx, seat)
+		if server == nil {
+			return "", time.Time{}, errUnknown
+		}
+		at := time.Now()
+		go server.Kill() // it returns when the kernel has torn the process down
+		return server.Name, at, nil
+	}
+}
+
+func restart(ctx context.Context, s *Stage, server string) error {
+	return s.Chain.Server(server).Start(ctx)
+}
 
 // Result is what came of a script.
 type Result struct {
-	Script        string `json:"script"`
+	Script string `json:"script"`
+	// From is the server that the script is about, To the master afterwards.
 	From          string `json:"from"`
 	To            string `json:"to"`
 	Epoch         uint64 `json:"epoch"`
@@ -95,7 +109,7 @@ type Result struct {
 	Promotions    int `json:"promotions"`
 	// Phases are the time to the accepted plan, then its steps, in milliseconds.
 	Phases []promote.Note `json:"phases"`
-	// Afterwards says how the old master came back.
+	// Afterwards says how the server came back.
 	Afterwards string `json:"afterwards"`
 	// Broken are the promises that were not kept.
 	Broken []string `json:"broken"`
@@ -104,11 +118,11 @@ type Result struct {
 // RunScript runs a scenario on a healthy stage under load and judges it.
 func RunScript(ctx context.Context, s *Stage, name string, script Script, say func(string)) (Result, error) {
 	r := Result{Script: name, Broken: []string{}}
-	before, err := s.Status(ctx)
+	known, err := s.answers(ctx, script)
 	if err != nil {
 		return r, err
 	}
-	known, err := s.Promotions(ctx)
+	promoted, err := s.Promotions(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -116,18 +130,25 @@ func RunScript(ctx context.Context, s *Stage, name string, script Script, say fu
 		return r, err
 	}
 	say(name)
-	at, err := script.Break(ctx, s)
+	var at time.Time
+	if r.From, at, err = script.Break(ctx, s); err != nil {
+		return r, err
+	}
+	answer, err := s.awaitAnswer(ctx, script, len(known))
 	if err != nil {
 		return r, err
 	}
-	promotion, err := s.awaitPromotion(ctx, before.Epoch, len(known))
-	if err != nil {
-		return r, err
+	r.To, r.Epoch = answer.To, answer.Epoch
+	if script.Stays {
+		if master := s.Master(ctx); master != nil {
+			r.To = master.Name
+		}
+		say(answer.Why)
+	} else {
+		say(fmt.Sprintf("%s is the master of epoch %d", r.To, r.Epoch))
 	}
-	r.From, r.To, r.Epoch = promotion.From, promotion.To, promotion.Epoch
-	say(fmt.Sprintf("%s is the master of epoch %d", r.To, r.Epoch))
-	started := promotion.At.Add(-time.Duration(promotion.Ms) * time.Millisecond)
-	r.Phases = append([]promote.Note{{Step: "event to accepted plan", Ms: started.Sub(at).Milliseconds()}}, promotion.Phases...)
+	started := answer.At.Add(-time.Duration(answer.Ms) * time.Millisecond)
+	r.Phases = append([]promote.Note{{Step: "event to accepted plan", Ms: started.Sub(at).Milliseconds()}}, answer.Phases...)
 	if err := s.awaitWrites(ctx, r.Epoch); err != nil {
 		return r, err
 	}
@@ -144,17 +165,25 @@ func RunScript(ctx context.Context, s *Stage, name string, script Script, say fu
 		return r, err
 	}
 	say(r.Afterwards)
-	return r, s.judge(ctx, &r, script, at, len(known))
+	return r, s.judge(ctx, &r, script, at, len(promoted))
 }
 
-func (s *Stage) awaitPromotion(ctx context.Context, epoch uint64, known int) (journal.Entry, error) {
+// answers are the finished plans of the kind that answers the script, oldest first.
+func (s *Stage) answers(ctx context.Context, script Script) ([]journal.Entry, error) {
+	if script.Stays {
+		return s.finished(ctx, promote.Reform)
+	}
+	return s.Promotions(ctx)
+}
+
+func (s *Stage) awaitAnswer(ctx context.Context, script Script, known int) (journal.Entry, error) {
 	var out journal.Entry
-	err := await(ctx, "the promotion", 40*time.Second, func(ctx context.Context) error {
-		all, err := s.Promotions(ctx)
+	err := await(ctx, "an answer to it", 40*time.Second, func(ctx context.Context) error {
+		all, err := s.answers(ctx, script)
 		if err != nil {
 			return err
 		}
-		if len(all) <= known || all[known].Epoch <= epoch {
+		if len(all) <= known {
 			p, err := s.Status(ctx)
 			if err != nil {
 				return err
@@ -186,7 +215,7 @@ func (s *Stage) awaitWrites(ctx context.Context, epoch uint64) error {
 	return nil
 }
 
-// awaitReturn returns when the old master is in rotation again and the chain is
+// awaitReturn returns when the server is in rotation again and the chain is
 // healthy. When it holds writes that nobody was told of, it is rebuilt first;
 // where the policy leaves that to a person, its quarantine is the answer.
 func (s *Stage) awaitReturn(ctx context.Context, old string) (string, error) {
@@ -237,7 +266,7 @@ func (s *Stage) rebuilt(ctx context.Context, name string) (saved string, err err
 }
 
 // judge stops the writes and holds the result against the promises.
-func (s *Stage) judge(ctx context.Context, r *Result, script Script, at time.Time, known int) error {
+func (s *Stage) judge(ctx context.Context, r *Result, script Script, at time.Time, promoted int) error {
 	var ledgers []Ledger
 	for _, w := range s.Webs {
 		if err := w.Stop(); err != nil {
@@ -259,14 +288,18 @@ func (s *Stage) judge(ctx context.Context, r *Result, script Script, at time.Tim
 	if err != nil {
 		return err
 	}
-	r.Promotions = len(all) - known
+	r.Promotions = len(all) - promoted
+	expected := 1
+	if script.Stays {
+		expected = 0
+	}
 	for _, promise := range []struct {
 		broken bool
 		what   string
 	}{
 		{r.WritesLost > 0, fmt.Sprintf("%d acknowledged writes are lost", r.WritesLost)},
 		{r.WritesPhantom > 0, fmt.Sprintf("%d refused writes are there", r.WritesPhantom)},
-		{r.Promotions != 1, fmt.Sprintf("%d promotions instead of one", r.Promotions)},
+		{r.Promotions != expected, fmt.Sprintf("%d promotions instead of %d", r.Promotions, expected)},
 		{r.WriteOutageMs > slack*script.AtMost.Milliseconds(), fmt.Sprintf("the write outage was %d ms, the promise is %d ms", r.WriteOutageMs, script.AtMost.Milliseconds())},
 	} {
 		if promise.broken {

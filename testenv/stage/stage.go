@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/failoverd/failoverd/internal/journal"
 	"github.com/failoverd/failoverd/internal/mysql"
 	"github.com/failoverd/failoverd/internal/pki"
+	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/publish"
 	"github.com/failoverd/failoverd/internal/topology"
 	"github.com/failoverd/failoverd/testenv"
@@ -347,13 +349,16 @@ func (s *Stage) Leader(ctx context.Context) *Watcher {
 }
 
 // Master is the server that the journal has as the master, nil when it cannot be asked.
-func (s *Stage) Master(ctx context.Context) *testenv.Server {
+func (s *Stage) Master(ctx context.Context) *testenv.Server { return s.InSeat(ctx, topology.Master) }
+
+// InSeat is the server that the journal has in a seat, nil when it cannot be asked or there is none.
+func (s *Stage) InSeat(ctx context.Context, seat topology.Seat) *testenv.Server {
 	p, err := s.Status(ctx)
 	if err != nil {
 		return nil
 	}
 	for _, server := range p.Servers {
-		if server.Seat == topology.Master {
+		if server.Seat == seat {
 			return s.Chain.Server(server.Name)
 		}
 	}
@@ -362,17 +367,18 @@ func (s *Stage) Master(ctx context.Context) *testenv.Server {
 
 // Promotions are the finished promotions in the journal, oldest first.
 func (s *Stage) Promotions(ctx context.Context) ([]journal.Entry, error) {
+	return s.finished(ctx, promote.Failover, promote.Switchover)
+}
+
+// finished are the finished plans of these kinds in the journal, oldest first.
+func (s *Stage) finished(ctx context.Context, kinds ...promote.Kind) ([]journal.Entry, error) {
 	entries, err := s.Client.History(ctx, s.Product, 200)
 	if err != nil {
 		return nil, err
 	}
-	var out []journal.Entry
-	for _, e := range entries {
-		if (e.What == "failover" || e.What == "switchover") && e.Outcome == api.OutcomeDone {
-			out = append(out, e)
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(entries, func(e journal.Entry) bool {
+		return e.Outcome != api.OutcomeDone || !slices.Contains(kinds, promote.Kind(e.What))
+	}), nil
 }
 
 // Close ends everything and removes the directory, unless the caller chose it.

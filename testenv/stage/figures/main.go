@@ -21,7 +21,7 @@ import (
 func main() {
 	binary := flag.String("binary", "bin/failoverd", "the program that is measured")
 	runs := flag.Int("runs", 10, "how often each script runs")
-	scripts := flag.String("scripts", "switchover,kill-master,freeze-master,kill-leader-and-master", "which scripts run")
+	scripts := flag.String("scripts", "switchover,kill-master,freeze-master,kill-candidate,kill-leader-and-master", "which scripts run")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/failoverd/failoverd/testenv"
 	"github.com/failoverd/failoverd/testenv/stage"
@@ -73,5 +74,31 @@ func machine(ctx context.Context) string {
 		parts = append(parts, "MySQL "+server.Version)
 	}
 	parts = append(parts, runtime.Version())
+	if took, err := syncTakes(os.TempDir()); err == nil {
+		parts = append(parts, fmt.Sprintf("a disk that syncs 4 KB in %.1f ms (median)", float64(took.Microseconds())/1000))
+	}
 	return "Servers, watchers, web servers and S3 all on one machine: " + strings.Join(parts, ", ") + "."
+}
+
+// syncTakes is the median time of appending 4 KB to a file and syncing it: each commit waits for several of these.
+func syncTakes(dir string) (time.Duration, error) {
+	file, err := os.CreateTemp(dir, "sync-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	var all []time.Duration
+	for range 100 {
+		start := time.Now()
+		if _, err := file.Write(make([]byte, 4096)); err != nil {
+			return 0, err
+		}
+		if err := file.Sync(); err != nil {
+			return 0, err
+		}
+		all = append(all, time.Since(start))
+	}
+	slices.Sort(all)
+	return all[len(all)/2], nil
 }
