@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/failoverd/failoverd/internal/topology"
 )
@@ -178,7 +179,17 @@ func published(ctx context.Context, s site) (string, error) {
 	return "", s.Publish(ctx, s.chain.Product)
 }
 
+// firstWrites is the time that the first writes at a new master are given before it is
+// detached and others are moved: those steps sync tables and logs, and commits would
+// queue behind them.
+const firstWrites = 200 * time.Millisecond
+
 func detached(ctx context.Context, s site) (string, error) {
+	if s.plan.Kind.Promotes() {
+		if err := s.Pause(ctx, firstWrites); err != nil {
+			return "", err
+		}
+	}
 	server, facts, err := s.look(ctx)
 	if err != nil {
 		return "", err
