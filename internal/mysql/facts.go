@@ -7,35 +7,130 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/failoverd/failoverd/internal/topology"
 )
 
-// settingNames are the variables that Facts.Settings holds: those that the
-// requirements look at on every tick.
-var settingNames = []string{
-	"binlog_format", "binlog_row_metadata", "clone_valid_donor_list", "enforce_gtid_consistency", "event_scheduler", "gtid_mode",
-	"innodb_flush_log_at_trx_commit", "log_bin",
-	"log_replica_updates", "max_connect_errors", "performance_schema", "relay_log_recovery", "replica_net_timeout",
-	"replica_preserve_commit_order", "report_host", "report_port",
-	"rpl_semi_sync_master_enabled", "rpl_semi_sync_slave_enabled", // the plugins' names before 8.0.26
-	"rpl_semi_sync_replica_enabled", "rpl_semi_sync_source_enabled", "rpl_semi_sync_source_timeout",
-	"rpl_semi_sync_source_wait_for_replica_count", "rpl_semi_sync_source_wait_no_replica",
-	"rpl_semi_sync_source_wait_point", "sync_binlog", "sync_relay_log",
+// variables are what Facts.Settings holds: what the requirements look at on every tick.
+var variables = []variable{
+	{name: "binlog_format"}, {name: "binlog_row_metadata"}, {name: "clone_valid_donor_list"}, {name: "enforce_gtid_consistency"},
+	{name: "event_scheduler"}, {name: "gtid_mode"}, {name: "innodb_flush_log_at_trx_commit"}, {name: "log_bin", flag: true},
+	{name: "log_replica_updates", flag: true}, {name: "max_connect_errors"}, {name: "performance_schema", flag: true},
+	{name: "relay_log_recovery", flag: true}, {name: "replica_net_timeout"}, {name: "replica_preserve_commit_order", flag: true},
+	{name: "report_host"}, {name: "report_port"},
+	{name: "rpl_semi_sync_master_enabled", old: true}, {name: "rpl_semi_sync_slave_enabled", old: true},
+	{name: "rpl_semi_sync_replica_enabled", flag: true}, {name: "rpl_semi_sync_source_enabled", flag: true}, {name: "rpl_semi_sync_source_timeout"},
+	{name: "rpl_semi_sync_source_wait_for_replica_count"}, {name: "rpl_semi_sync_source_wait_no_replica", flag: true},
+	{name: "rpl_semi_sync_source_wait_point"}, {name: "sync_binlog"}, {name: "sync_relay_log"},
 }
 
-var factsStatement = fmt.Sprintf(factsSQL, "'"+strings.Join(settingNames, "','")+"'")
+// variable is a global variable of the server.
+type variable struct {
+	name string
+	flag bool // shown as ON or OFF, and 1 or 0 in an expression
+	old  bool // of the semi-sync plugins before 8.0.26, which exclude those that are needed
+}
+
+// A look costs the server half as much when it names the variables, but fails when
+// one does not exist, as those of a plugin that is not installed; performance_schema
+// goes through all there are.
+var factsByName, factsByTable = factsStatements()
+
+func factsStatements() (byName, byTable string) {
+	var values, names []string
+	for _, v := range variables {
+		names = append(names, "'"+v.name+"'")
+		switch {
+		case v.flag:
+			values = append(values, fmt.Sprintf("'%s', IF(@@GLOBAL.%s, 'ON', 'OFF')", v.name, v.name))
+		case !v.old:
+			values = append(values, fmt.Sprintf("'%s', CONCAT(COALESCE(@@GLOBAL.%s, ''))", v.name, v.name))
+		}
+	}
+	return fmt.Sprintf(factsSQL, "JSON_OBJECT("+strings.Join(values, ", ")+")"),
+		fmt.Sprintf(factsSQL, fmt.Sprintf(settingsSQL, strings.Join(names, ",")))
+}
+
+// glance remembers how a server can be looked at.
+type glance struct {
+	byTable atomic.Bool // some variable does not exist
+}
+
+// at gathers the facts of the server in one round trip, and one more for the latest
+// clone where the plugin is installed.
+func (g *glance) at(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
+	if !g.byTable.Load() {
+		f, err := look(ctx, conn, factsByName)
+		if serverNumber(err) != errUnknownVariable {
+			return f, err
+		}
+	}
+	f, err := look(ctx, conn, factsByTable)
+	if err == nil {
+		g.byTable.Store(slices.ContainsFunc(variables, func(v variable) bool {
+			_, there := f.Settings[v.name]
+			return !v.old && !there
+		}))
+	}
+	return f, err
+}
+
+// lookAt is for who looks once.
+func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
+	return new(glance).at(ctx, conn)
+}
+
+// idleEvent is a scheduled event that is not enabled.
+type idleEvent struct {
+	name, status string
+	ours         bool // it came about on this server, and not by replication
+}
+
+// UnmarshalJSON reads the array that factsSQL makes of one.
+func (e *idleEvent) UnmarshalJSON(text []byte) error {
+	var ours int
+	if err := json.Unmarshal(text, &[]any{&e.name, &e.status, &ours}); err != nil {
+		return err
+	}
+	e.ours = ours == 1
+	return nil
+}
+
+// heedEvents notes which events are asleep because they came by replication, and,
+// if the account may see events, which a person switched off here.
+func heedEvents(f *topology.Facts, text []byte, visible bool) error {
+	if visible {
+		f.DisabledEvents = []string{}
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	var events []idleEvent
+	if err := json.Unmarshal(text, &events); err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	for _, e := range events {
+		onReplica := strings.HasSuffix(e.status, "SIDE_DISABLED")
+		switch {
+		case onReplica && !e.ours:
+			f.AsleepEvents++
+		case visible && (onReplica || e.status == "DISABLED"):
+			f.DisabledEvents = append(f.DisabledEvents, e.name)
+		}
+	}
+	return nil
+}
 
 // never is the silence of a link that was never heard, when its IO thread is not
 // even connected: longer than any policy.
 const never = 24 * time.Hour
 
-// lookAt gathers the facts of one server in one round trip, and one more for the
-// latest clone where the plugin is installed.
-func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
+func look(ctx context.Context, conn *sql.Conn, statement string) (topology.Facts, error) {
 	var (
 		f                             topology.Facts
 		executed, purged              string
@@ -47,12 +142,13 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 		port, ioErrorNo, sqlErrorNo   sql.NullInt64
 		autoPosition                  sql.NullBool
 		heartbeatSeconds              sql.NullFloat64
-		disabledEvents                []byte
+		events                        []byte
+		seesEvents                    bool
 	)
-	err := conn.QueryRowContext(ctx, factsStatement).Scan(
+	err := conn.QueryRowContext(ctx, statement).Scan(
 		&f.UUID, &f.Version, &f.ServerID, &f.ReadOnly, &f.SuperReadOnly, &f.Offline, &executed, &purged, &settings, &status,
 		&host, &port, &sourceUUID, &io, &applier, &heartbeatAge, &queuedAge, &signs, &received, &autoPosition, &heartbeatSeconds,
-		&ioErrorNo, &ioError, &sqlErrorNo, &sqlError, &f.AsleepEvents, &disabledEvents, &f.HangingCommits)
+		&ioErrorNo, &ioError, &sqlErrorNo, &sqlError, &events, &seesEvents, &f.HangingCommits)
 	if err != nil {
 		return f, err
 	}
@@ -77,10 +173,8 @@ func lookAt(ctx context.Context, conn *sql.Conn) (topology.Facts, error) {
 	f.Source.Waiting, _ = strconv.Atoi(semiSync["rpl_semi_sync_source_wait_sessions"])
 	f.Source.Acks, _ = strconv.Atoi(f.Settings["rpl_semi_sync_source_wait_for_replica_count"])
 	f.ReplicaSemiSync = f.Settings["rpl_semi_sync_replica_enabled"] == "ON"
-	if disabledEvents != nil {
-		if err := json.Unmarshal(disabledEvents, &f.DisabledEvents); err != nil {
-			return f, fmt.Errorf("disabled events: %w", err)
-		}
+	if err := heedEvents(&f, events, seesEvents); err != nil {
+		return f, err
 	}
 	if _, installed := f.Settings["clone_valid_donor_list"]; installed {
 		if f.Clone, err = lookAtClone(ctx, conn, f.Executed); err != nil {

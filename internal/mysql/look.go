@@ -63,7 +63,7 @@ func (p *Probe) lookOnce(ctx context.Context) (topology.Facts, error) {
 		return topology.Facts{}, err
 	}
 	defer conn.Close()
-	return lookAt(ctx, conn)
+	return p.glance.at(ctx, conn)
 }
 
 // begin is the context of a look that outlives its caller.

@@ -22,6 +22,7 @@ type Probe struct {
 	turn     chan struct{} // holds one token
 	heart    heart
 	looks    *looks
+	glance   glance
 }
 
 // NewProbe prepares a probe; it connects when it is first used.

@@ -20,6 +20,7 @@ type Server struct {
 	closing  chan struct{} // closed by Close
 	close    sync.Once
 	clones   sync.WaitGroup
+	glance   glance
 }
 
 var _ promote.Server = (*Server)(nil)
@@ -47,7 +48,7 @@ func (s *Server) Close() error {
 // Look implements promote.Server.
 func (s *Server) Look(ctx context.Context) (facts topology.Facts, err error) {
 	err = s.read(ctx, "look", s.cfg.LookTimeout, func(ctx context.Context, conn *sql.Conn) error {
-		facts, err = lookAt(ctx, conn)
+		facts, err = s.glance.at(ctx, conn)
 		return err
 	})
 	return facts, err

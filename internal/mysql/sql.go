@@ -8,7 +8,8 @@ const (
 	// sessionIDSQL reads the id that KILL needs. Any version.
 	sessionIDSQL = `SELECT CONNECTION_ID()`
 
-	// factsSQL reads everything of topology.Facts in one round trip. GTID sets come
+	// factsSQL reads everything of topology.Facts in one round trip, the settings by the
+	// expression that is put in. GTID sets come
 	// from the system variables, since performance_schema cuts values at 1,024
 	// characters. Timestamps are compared with the server's own clock in the
 	// session's time zone, which is UTC, so that daylight saving does not show as
@@ -23,8 +24,7 @@ const (
  @@GLOBAL.server_uuid, VERSION(), @@GLOBAL.server_id,
  @@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode,
  @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged,
- (SELECT JSON_OBJECTAGG(LOWER(VARIABLE_NAME), VARIABLE_VALUE) FROM performance_schema.global_variables
-   WHERE VARIABLE_NAME IN (%s)),
+ %s,
  (SELECT JSON_OBJECTAGG(LOWER(VARIABLE_NAME), VARIABLE_VALUE) FROM performance_schema.global_status
    WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_wait_sessions')),
  c.HOST, c.PORT, s.SOURCE_UUID, s.SERVICE_STATE, a.SERVICE_STATE,
@@ -34,10 +34,9 @@ const (
  s.RECEIVED_TRANSACTION_SET, c.AUTO_POSITION = '1', c.HEARTBEAT_INTERVAL,
  s.LAST_ERROR_NUMBER, s.LAST_ERROR_MESSAGE,
  COALESCE(w.LAST_ERROR_NUMBER, o.LAST_ERROR_NUMBER), COALESCE(w.LAST_ERROR_MESSAGE, o.LAST_ERROR_MESSAGE),
- (SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR <> @@GLOBAL.server_id),
- IF(EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'EVENT'),
-  COALESCE((SELECT JSON_ARRAYAGG(CONCAT(EVENT_SCHEMA, '.', EVENT_NAME)) FROM information_schema.EVENTS
-   WHERE STATUS = 'DISABLED' OR STATUS LIKE '%%SIDE\_DISABLED' AND ORIGINATOR = @@GLOBAL.server_id), JSON_ARRAY()), NULL),
+ (SELECT JSON_ARRAYAGG(JSON_ARRAY(CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), STATUS, IF(ORIGINATOR = @@GLOBAL.server_id, 1, 0)))
+   FROM information_schema.EVENTS WHERE STATUS <> 'ENABLED'),
+ EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'EVENT'),
  (SELECT COUNT(*) FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_STATE = 'waiting for handler commit' AND PROCESSLIST_TIME >= 5)
 FROM (SELECT 1) one
 LEFT JOIN performance_schema.replication_connection_configuration c ON c.CHANNEL_NAME = ''
@@ -46,6 +45,10 @@ LEFT JOIN performance_schema.replication_applier_status a ON a.CHANNEL_NAME = ''
 LEFT JOIN performance_schema.replication_applier_status_by_coordinator o ON o.CHANNEL_NAME = ''
 LEFT JOIN (SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.replication_applier_status_by_worker
    WHERE CHANNEL_NAME = '' AND LAST_ERROR_NUMBER <> 0 LIMIT 1) w ON TRUE`
+
+	// settingsSQL reads variables whether they exist or not. 8.0.
+	settingsSQL = `(SELECT JSON_OBJECTAGG(LOWER(VARIABLE_NAME), VARIABLE_VALUE) FROM performance_schema.global_variables
+   WHERE VARIABLE_NAME IN (%s))`
 
 	// undrainedSQL lists what the relay log holds and the server has not executed.
 	// 8.0. Privilege: SELECT on performance_schema's replication tables.
