@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -252,8 +253,8 @@ func (m *Mind) Urgent(ctx context.Context, around Around) bool {
 	}
 	c := gather(ctx, around, p, false, with.settledAt)
 	c.Resting, c.Chain.HighWater = with.resting, c.Chain.HighWater.Union(m.HighWater())
-	course, _ := promote.Resume(c, *p.Open, "")
-	return course != promote.GoOn
+	course, why := promote.Resume(c, *p.Open, "")
+	return course != promote.GoOn && !strings.HasPrefix(why, promote.GivesWay) // that can wait for the end of the tick
 }
 
 // learnHighWater takes what the master itself shows as committed: it is

@@ -102,6 +102,7 @@ func TestWhatIsUrgentIsJudgedAsTheMindJudges(t *testing.T) {
 	assert.True(t, urgent(dead, promote.Switchover, asIs))
 	assert.True(t, urgent(lost, promote.Switchover, asIs), "commits wait")
 	assert.False(t, urgent(lost, promote.Mend, asIs), "another repair may be what helps")
+	assert.False(t, urgent(lost, promote.Rebuild, asIs), "a rebuild gives way to other repairs, and not in the midst of a step")
 	assert.False(t, urgent(dead, promote.Failover, asIs), "a failover is ended for nothing")
 	assert.False(t, urgent(dead, promote.Switchover, func(p *planned, _ *Mind) { p.open.Next = 1 }), "it may have opened")
 	assert.False(t, urgent(dead, promote.Mend, func(_ *planned, m *Mind) {
