@@ -244,7 +244,7 @@ func awaitReady(ctx context.Context, db *sql.DB, p *process, errorLog string) er
 		}
 		select {
 		case <-p.done:
-			return errors.Join(errors.New("mysqld ended while starting: "+tailOf(errorLog)), p.failure)
+			return errors.Join(fmt.Errorf("%w: %s", ErrEnded, whyOf(errorLog)), p.failure)
 		case <-ctx.Done():
 			return fmt.Errorf("not answering: %w: %w", context.Cause(ctx), err)
 		case <-tick.C:
@@ -252,10 +252,23 @@ func awaitReady(ctx context.Context, db *sql.DB, p *process, errorLog string) er
 	}
 }
 
-func tailOf(path string) string {
+// ErrEnded says that mysqld ended instead of serving. The text has what its error log says of that.
+var ErrEnded = errors.New("mysqld ended while starting")
+
+// whyOf is what an error log says of a server's end: the latest errors and the signal, or else its last lines.
+func whyOf(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
+	}
+	var grave []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "[ERROR]") || strings.Contains(line, "ssertion") || strings.Contains(line, "got signal") {
+			grave = append(grave, line)
+		}
+	}
+	if len(grave) > 0 {
+		return lastLines(strings.Join(grave, ""), 6)
 	}
 	return lastLines(string(text), 4)
 }

@@ -68,7 +68,7 @@ func makeTemplate(ctx context.Context, in Install, dir string) error {
 	initialize := exec.CommandContext(ctx, in.Mysqld, "--defaults-file="+config, "--initialize-insecure")
 	initialize.SysProcAttr = childAttributes()
 	if err := runTied(initialize); err != nil {
-		return fmt.Errorf("initialize: %w: %s", err, tailOf(filepath.Join(dir, "error.log")))
+		return fmt.Errorf("initialize: %w: %s", err, whyOf(filepath.Join(dir, "error.log")))
 	}
 	p, err := startProcess(processSpec{path: in.Mysqld, args: []string{"--defaults-file=" + config},
 		log: filepath.Join(dir, "error.log")})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/failoverd/failoverd/internal/promote"
 	"github.com/failoverd/failoverd/internal/topology"
+	"github.com/failoverd/failoverd/testenv"
 )
 
 // errantReplica is b with a row of its own, following a, whose table is big
@@ -200,7 +201,14 @@ func TestCloneThatBreaksOffEmptiesTheServer(t *testing.T) {
 				require.NoError(t, a.Server().SetSuperReadOnly(ctx, false))
 			} else {
 				b.Kill()
-				b.Start()
+				if err := b.mysqld.Start(ctx); errors.Is(err, testenv.ErrEnded) {
+					// Seen once in some hundred such kills of a 9.7: what it had copied so far makes it
+					// crash at each start. Nothing can be asked of it then, and it has to be made anew.
+					require.NoError(t, realServers.Discard())
+					t.Skipf("this kill left a server that does not start: %v", err)
+				} else {
+					require.NoError(t, err)
+				}
 			}
 			facts, _ := cloned(t, b)
 			require.Equal(t, topology.CloneFailed, facts.Clone.State, "%+v", facts.Clone)
