@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/failoverd/failoverd/internal/journal"
 	"github.com/failoverd/failoverd/internal/promote"
@@ -132,11 +133,16 @@ func (c *call) reason(given string) string {
 // while it was planned.
 const triesToAccept = 4
 
+// repairPatience is how long an order lets a repair of failoverd's own end first, most
+// of which take a tenth of a second.
+const repairPatience = 3 * time.Second
+
 // ask plans what an operator wants and, unless it is a dry run, has the plan accepted.
 func (h *handler) ask(ctx context.Context, c *call, o order) (any, error) {
 	if o.mayOverride == nil {
 		o.mayOverride, o.because = givesWay, promote.GivesWay+"to "+c.actor
 	}
+	patience := time.After(repairPatience)
 	for try := 1; ; try++ {
 		name, p, err := h.product(c)
 		if err != nil {
@@ -147,7 +153,10 @@ func (h *handler) ask(ctx context.Context, c *call, o order) (any, error) {
 		}
 		if p.Open != nil {
 			if err := o.mayOverride(*p.Open); err != nil {
-				return nil, err
+				if !h.repaired(ctx, name, *p.Open, patience) {
+					return nil, err
+				}
+				continue
 			}
 		}
 		live, err := h.backend.Live(ctx, name, true)
@@ -180,6 +189,27 @@ func (h *handler) ask(ctx context.Context, c *call, o order) (any, error) {
 		}
 		reply.Plan.ID, reply.Accepted = acceptedID(h.backend.State(), *made), true
 		return reply, nil
+	}
+}
+
+// repaired waits until an open plan is at its end, if it is a repair that nobody
+// asked for. It does not know when patience or the request is over before.
+func (h *handler) repaired(ctx context.Context, product string, open promote.Progress, patience <-chan time.Time) bool {
+	if open.Plan.Kind.Promotes() || open.Plan.Rule == byOperator {
+		return false
+	}
+	for {
+		changed := h.backend.Changed()
+		if p := h.backend.State().Products[product]; p.Open == nil || p.Open.Plan.ID != open.Plan.ID {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-patience:
+			return false
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

@@ -63,6 +63,14 @@ func TestMaintenance(t *testing.T) {
 // quarantined is a shop whose db3 is in quarantine for two errant transactions.
 func quarantined(t *testing.T) (*apitest.Backend, string) {
 	t.Helper()
+	b, url := beingQuarantined(t)
+	b.Finish("shop")
+	return b, url
+}
+
+// beingQuarantined is a shop whose db3 is about to be.
+func beingQuarantined(t *testing.T) (*apitest.Backend, string) {
+	t.Helper()
 	b, url := serve(t)
 	views := apitest.HealthyViews("shop")
 	for _, v := range views {
@@ -77,8 +85,24 @@ func quarantined(t *testing.T) (*apitest.Backend, string) {
 	require.NoError(t, err)
 	require.Equal(t, topology.Quarantine, live.Verdict.Action)
 	b.Must(journal.Command{Actor: "failoverd", Accept: promote.For(live.Case, live.Verdict)})
-	b.Finish("shop")
 	return b, url
+}
+
+func TestAnOrderLetsARepairEndFirst(t *testing.T) {
+	t.Parallel()
+	b, url := beingQuarantined(t)
+	path := url + "/v1/products/shop/switchover"
+	start := time.Now()
+	e := refusal(t, "POST", path, `{}`, http.StatusConflict)
+	assert.GreaterOrEqual(t, time.Since(start), 3*time.Second)
+	assert.Equal(t, api.Stale, e.Code)
+	assert.Contains(t, said(e), "plan 1 (quarantine) is open")
+
+	time.AfterFunc(200*time.Millisecond, func() { b.Finish("shop") })
+	assert.True(t, into[api.PlanReply](t, "POST", path, `{}`).Accepted)
+	start = time.Now()
+	assert.Contains(t, said(refusal(t, "POST", path, `{}`, http.StatusConflict)), "plan 2 (switchover db1 → db2) is open")
+	assert.Less(t, time.Since(start), 3*time.Second, "nobody waits for what a person asked for")
 }
 
 func TestRebuild(t *testing.T) {

@@ -150,6 +150,10 @@ func TestMainLoopThatHangsIsSeen(t *testing.T) {
 func TestAskingTheMainLoopChangesNothing(t *testing.T) {
 	c := newTrio(t, "a", "b", "c")
 	leader := c.leader()
+	c.apply(leader, "before")
+	for _, m := range c.members {
+		c.hold(m, "before") // so they know who leads
+	}
 	term, _ := leader.Term()
 	before := leader.Status()
 	for _, m := range c.members {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,10 +164,10 @@ func TestChunksAndDeltasGoIn(t *testing.T) {
 func TestARestoreGoesOn(t *testing.T) {
 	_, target := servers(t)
 	h := many(t)
-	calls := 0
+	var calls atomic.Int32
 	down := errors.New("the store is down")
 	h.inject(func() error {
-		if calls++; calls > 29 {
+		if calls.Add(1) > 29 {
 			return down
 		}
 		return nil
