@@ -32,6 +32,9 @@
 //	GET    /v1/peer/views?product=P&look=1   []topology.View: what this watcher sees, of all products without one
 //	GET    /metrics, /livez, /readyz
 //
+// What answers with a PlanReply lets a repair of failoverd's own that is under way end
+// first, for up to three seconds; any other open plan is named in a refusal (code stale).
+//
 // Any watcher may be asked. One that does not lead answers with 307 and the
 // leader's address; reads are answered from its own knowledge when no leader is
 // known (or with local=1), changes are then refused with the code no-quorum.
