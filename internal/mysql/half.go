@@ -9,7 +9,7 @@ import (
 )
 
 // endHalf ends an applier that is in the middle of a transaction whose rest the
-// receiver did not get before it was stopped. STOP REPLICA would wait a minute for
+// receiver, which is stopped, did not get. STOP REPLICA would wait a minute for
 // that rest; KILL rolls the half transaction back at once. What is whole has been
 // executed or is in the relay log still. The applier stays behind with error 1756
 // until it is started again, and START REPLICA mends what that error warns of, for

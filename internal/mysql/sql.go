@@ -56,13 +56,14 @@ LEFT JOIN (SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.
   FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''), ''), @@GLOBAL.gtid_executed)`
 
 	// halfSQL names the session of an applier that may wait for the rest of a transaction
-	// which the receiver was getting when it was stopped; no worker need have begun it.
+	// which the receiver was getting when it was stopped, where no worker need have begun
+	// it, or when an earlier connection ended and the latest did not come to send it anew.
 	// 8.0. Privilege: SELECT on performance_schema's replication tables and threads.
 	halfSQL = `SELECT t.PROCESSLIST_ID
 FROM performance_schema.replication_connection_status c
 JOIN performance_schema.replication_applier_status_by_coordinator o ON o.CHANNEL_NAME = c.CHANNEL_NAME AND o.SERVICE_STATE = 'ON'
 JOIN performance_schema.threads t ON t.THREAD_ID = o.THREAD_ID
-WHERE c.CHANNEL_NAME = '' AND c.SERVICE_STATE = 'OFF' AND c.QUEUEING_TRANSACTION <> ''`
+WHERE c.CHANNEL_NAME = '' AND c.SERVICE_STATE = 'OFF' AND (c.QUEUEING_TRANSACTION <> '' OR o.PROCESSING_TRANSACTION <> '')`
 
 	// coordinatorSQL names the session of the applier while it runs.
 	// 8.0. Privilege: SELECT on performance_schema's replication tables and threads.
