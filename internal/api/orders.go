@@ -192,8 +192,8 @@ func (h *handler) ask(ctx context.Context, c *call, o order) (any, error) {
 	}
 }
 
-// repaired waits until an open plan is at its end, if it is a repair that nobody
-// asked for. It does not know when patience or the request is over before.
+// repaired says whether an open plan came to its end in time, and waits for that. Only
+// a repair that nobody asked for is waited for.
 func (h *handler) repaired(ctx context.Context, product string, open promote.Progress, patience <-chan time.Time) bool {
 	if open.Plan.Kind.Promotes() || open.Plan.Rule == byOperator {
 		return false
