@@ -257,7 +257,8 @@ func (c *control) ForgetSource(ctx context.Context) error {
 	})
 }
 
-// whenDrained stops replication if the relay log is empty, as the adapter does.
+// whenDrained stops replication if all that was received is executed, as the adapter
+// does. A master's own transactions, which came round to it, are.
 func (c *control) whenDrained(ctx context.Context, op string, do func()) error {
 	return c.change(ctx, op, func(r *request) {
 		if l := c.s.link; l != nil {
@@ -267,7 +268,7 @@ func (c *control) whenDrained(ctx context.Context, op string, do func()) error {
 				return
 			}
 			l.stopIO()
-			if l.undrained() || l.awaits {
+			if !c.s.executed.contains(l.received) || l.awaits {
 				r.reply(fmt.Errorf("the relay log holds what is not executed: %w", promote.ErrNotYet))
 				return
 			}
