@@ -82,20 +82,7 @@ func relayLogIsKept(b *bench) {
 }
 
 func opensAttached(b *bench) {
-	b.becomes(Acked, b.A.Write("v"))
-	// The next acker is armed ahead of time, while its source does not wait yet.
-	b.ok(b.C.Server().SetReplicaSemiSync(b.ctx(), true))
-	b.ok(b.C.Server().StopReceiver(b.ctx()))
-	b.ok(b.C.Server().StartReceiver(b.ctx()))
-	b.eventually(b.B, "B should count its acker", func(f topology.Facts) bool { return f.Source.Clients == 1 })
-	assert.False(b, b.look(b.B).Source.On)
-	b.ok(b.B.Server().SetSourceSemiSync(b.ctx(), 1))
-	assert.True(b, b.look(b.B).Source.On)
-	assert.Equal(b, 1, b.look(b.B).Source.Clients)
-
-	b.ok(b.A.Server().SetSuperReadOnly(b.ctx(), true))
-	b.caughtUp(b.B, b.A)
-	b.ok(b.B.Server().SetSuperReadOnly(b.ctx(), false))
+	b.opened()
 	b.becomes(Acked, b.B.Write("w"))
 	open := b.look(b.B)
 	assert.True(b, open.Open())
@@ -112,6 +99,39 @@ func opensAttached(b *bench) {
 	b.ok(b.A.Server().Follow(b.ctx(), b.B.Place()))
 	b.sees(b.A, "x")
 	assert.True(b, b.look(b.A).Executed.Minus(b.look(b.B).Executed).Empty(), "a switchover leaves nothing errant")
+}
+
+// ownComesRound: until the link of a new master to the old one is taken down, they are
+// a ring.
+func ownComesRound(b *bench) {
+	b.opened()
+	b.B.StopApplier()
+	b.ok(b.A.Server().SetSourceSemiSync(b.ctx(), 0))
+	b.ok(b.A.Server().Follow(b.ctx(), b.C.Place()))
+	b.becomes(Acked, b.B.Write("w"))
+	b.sees(b.A, "w")
+	time.Sleep(still) // it would come now
+	b.ok(b.B.Server().ForgetSource(b.ctx()))
+	assert.Nil(b, b.look(b.B).Link)
+	b.becomes(Acked, b.B.Write("x"))
+}
+
+// opened hands over from A to B, which stays attached.
+func (b *bench) opened() {
+	b.becomes(Acked, b.A.Write("v"))
+	// The next acker is armed ahead of time, while its source does not wait yet.
+	b.ok(b.C.Server().SetReplicaSemiSync(b.ctx(), true))
+	b.ok(b.C.Server().StopReceiver(b.ctx()))
+	b.ok(b.C.Server().StartReceiver(b.ctx()))
+	b.eventually(b.B, "B should count its acker", func(f topology.Facts) bool { return f.Source.Clients == 1 })
+	assert.False(b, b.look(b.B).Source.On)
+	b.ok(b.B.Server().SetSourceSemiSync(b.ctx(), 1))
+	assert.True(b, b.look(b.B).Source.On)
+	assert.Equal(b, 1, b.look(b.B).Source.Clients)
+
+	b.ok(b.A.Server().SetSuperReadOnly(b.ctx(), true))
+	b.caughtUp(b.B, b.A)
+	b.ok(b.B.Server().SetSuperReadOnly(b.ctx(), false))
 }
 
 func notYet(b *bench) {

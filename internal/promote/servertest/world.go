@@ -80,6 +80,7 @@ var facts = []struct {
 	{"following shows errant transactions and does not mend them", followingShowsErrant},
 	{"following and forgetting refuse to throw the relay log away", relayLogIsKept},
 	{"a replica opens while it is attached, then the old source follows it", opensAttached},
+	{"a new master forgets its old source when its own transactions came round", ownComesRound},
 	{"waiting for what does not come ends with ErrNotYet", notYet},
 	{"a frozen source shows as silence while its link looks alive", frozenIsSilent},
 	{"goals may be repeated", repeated},
