@@ -110,7 +110,10 @@ func ownComesRound(b *bench) {
 	b.ok(b.A.Server().Follow(b.ctx(), b.C.Place()))
 	b.becomes(Acked, b.B.Write("w"))
 	b.sees(b.A, "w")
-	time.Sleep(still) // it would come now
+	assert.Never(b, func() bool { // it would come now
+		facts, err := b.B.Server().Look(b.ctx())
+		return err == nil && (facts.Link == nil || facts.Link.IO != topology.On)
+	}, still, tick, "B stays attached to A")
 	b.ok(b.B.Server().ForgetSource(b.ctx()))
 	assert.Nil(b, b.look(b.B).Link)
 	b.becomes(Acked, b.B.Write("x"))
