@@ -225,3 +225,8 @@ func (p Progress) Finished() bool { return p.Next >= len(p.Steps()) }
 
 // MayHaveOpened says whether the plan is at or past its point of no return.
 func (p Progress) MayHaveOpened() bool { return !p.Undoing && p.Next >= p.Plan.Commit }
+
+// Opened says whether the plan has promoted its target.
+func (p Progress) Opened() bool {
+	return p.Plan.Kind.Promotes() && !p.Undoing && p.Next > p.Plan.Commit
+}

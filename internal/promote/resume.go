@@ -28,10 +28,16 @@ const rebuildPatience = topology.Duration(time.Minute)
 const GivesWay = "gives way: "
 
 // Yields says whether an open plan may be broken off in the midst of a step, for
-// something more urgent that came up: everything but a failover, and a switchover
-// that may have opened the next master.
+// something more urgent that came up: everything but an opening, and what a failover
+// does before one. What is left to do after one is left to repairs as well.
 func (p Progress) Yields() bool {
-	return !p.Undoing && (!p.Plan.Kind.Promotes() || p.Plan.Kind == Switchover && !p.MayHaveOpened())
+	switch {
+	case p.Undoing:
+		return false
+	case !p.Plan.Kind.Promotes() || p.Opened():
+		return true
+	}
+	return p.Plan.Kind == Switchover && !p.MayHaveOpened()
 }
 
 // Resume says what to do with an open plan, given a fresh look. It is pure. failed
@@ -140,16 +146,19 @@ func resumeRepair(c topology.Case, open Progress, failed string) (Course, string
 // resumeOpened: past the point of no return the chain as it will be is judged; if
 // its master died in its turn, there is nothing to finish here.
 func resumeOpened(c topology.Case, open Progress, failed string) (Course, string) {
-	if open.Plan.After == nil || failed == "" {
+	was := "was opened"
+	switch {
+	case open.Plan.After == nil:
 		return GoOn, ""
-	}
-	if open.Next == open.Plan.Commit { // not yet recorded as opened
-		c.Chain = *open.Plan.After
+	case !open.Opened() && failed == "":
+		return GoOn, ""
+	case !open.Opened():
+		was, c.Chain = "may have been opened", *open.Plan.After
 		c.Chain.Mode, c.Chain.Pause = topology.Auto, nil
 	}
 	v := topology.Judge(c)
 	if v.Action == topology.Failover || v.Rule == "master-dead-no-target" {
-		return Supersede, fmt.Sprintf("%s may have been opened and is dead now: %s", open.Plan.Target, v.Why)
+		return Supersede, fmt.Sprintf("%s %s and is dead now: %s", open.Plan.Target, was, v.Why)
 	}
 	return GoOn, ""
 }

@@ -22,6 +22,12 @@ func TestResume(t *testing.T) {
 	asked, askedWell, askedDead := *failover, well, dead
 	asked.Rule, asked.Actor = "operator", "ann"
 	askedWell.Resting, askedDead.Resting = []string{"target/b"}, []string{"target/b"}
+	opened := func(kind Kind, c topology.Case) Progress {
+		return Progress{Next: 2, Plan: Plan{Kind: kind, From: "b", Target: "a", After: &c.Chain, Commit: 1,
+			Steps: []Step{{Goal: Drained, Server: "a"}, {Goal: Writable, Server: "a"}, {Goal: Awake, Server: "a", Lenient: true}}}}
+	}
+	opening := opened(Switchover, dead)
+	opening.Next = 1
 	for _, c := range []struct {
 		name   string
 		c      topology.Case
@@ -41,6 +47,11 @@ func TestResume(t *testing.T) {
 		{"and is taken back for whom commits wait", all["ackers-lost/candidate-refused"], Progress{Plan: *switchover}, "", Abort},
 		{"and when the master dies first", dead, Progress{Plan: *switchover, Next: switchover.Commit - 1}, "", Abort},
 		{"but not once it may have opened", dead, Progress{Plan: *switchover, Next: switchover.Commit}, "", GoOn},
+		{"nor while it opens", dead, opening, "", GoOn},
+		{"but what is left of it is dropped when the new master dies", dead, opened(Switchover, dead), "", Supersede},
+		{"and of a failover", dead, opened(Failover, dead), "", Supersede},
+		{"and when nobody can take over", all["master-dead-no-target/candidate-refused-too"], opened(Switchover, dead), "", Supersede},
+		{"and not for less", all["ackers-lost/candidate-refused"], opened(Switchover, well), "", GoOn},
 		{"nothing is taken back once it may have opened", well, Progress{Plan: *failover, Next: failover.Commit}, "no answer", GoOn},
 		{"a plan that is taken back goes on doing so", well, Progress{Plan: *switchover, Undoing: true}, "no answer", GoOn},
 		{"but not once the old master is dead", dead, Progress{Plan: *switchover, Undoing: true}, "no answer", Abort},

@@ -53,7 +53,7 @@ type Mind struct {
 	braked      string           // what the global brake said of the failover that is due
 	brakedAt    time.Time        // and when
 	resting     map[string]rest  // repairs that failed lately
-	settledAt   time.Time        // when a plan last ended, or this mind began
+	settledAt   time.Time        // when a plan last ended or promoted a server, or this mind began
 	settled     map[string]bool  // servers where earlier leaders' sessions are ended
 	status      atomic.Pointer[Status]
 	mark        atomic.Pointer[topology.GTIDSet] // highWater, for other goroutines

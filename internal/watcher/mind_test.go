@@ -90,7 +90,7 @@ func TestWhatIsUrgentIsJudgedAsTheMindJudges(t *testing.T) {
 	urgent := func(name string, kind promote.Kind, change func(*planned, *Mind)) bool {
 		around := &planned{stillLife: stillLife{c: caseOf(t, name), clock: time.Now()}}
 		around.open.Plan = promote.Plan{ID: 1, Product: "shop", Kind: kind, Epoch: around.c.Chain.Epoch,
-			Steps: []promote.Step{{Goal: "unheard-of"}, {Goal: promote.Writable}}, Commit: 1}
+			Steps: []promote.Step{{Goal: "unheard-of"}, {Goal: promote.Writable}, {Goal: promote.Awake, Lenient: true}}, Commit: 1, After: &around.c.Chain}
 		mind := NewMind("shop", around, func(Event) {})
 		mind.guarded.Store(&guarded{nil, around.clock.Add(-time.Hour)})
 		change(around, mind)
@@ -105,6 +105,10 @@ func TestWhatIsUrgentIsJudgedAsTheMindJudges(t *testing.T) {
 	assert.False(t, urgent(lost, promote.Rebuild, asIs), "a rebuild gives way to other repairs, and not in the midst of a step")
 	assert.False(t, urgent(dead, promote.Failover, asIs), "a failover is ended for nothing")
 	assert.False(t, urgent(dead, promote.Switchover, func(p *planned, _ *Mind) { p.open.Next = 1 }), "it may have opened")
+	opened := func(p *planned, _ *Mind) { p.open.Next = 2 }
+	assert.True(t, urgent(dead, promote.Switchover, opened), "the new master is dead, and what is left is left to repairs")
+	assert.True(t, urgent(dead, promote.Failover, opened))
+	assert.False(t, urgent(lost, promote.Switchover, opened), "what is left may be what helps")
 	assert.False(t, urgent(dead, promote.Mend, func(_ *planned, m *Mind) {
 		m.setHighWater(topology.MustGTIDSet("ffffffff-0000-4000-8000-00000000000f:1-9"))
 	}), "no server holds what the master was seen to have committed")
@@ -115,4 +119,27 @@ func TestWhatIsUrgentIsJudgedAsTheMindJudges(t *testing.T) {
 		}
 		m.guarded.Store(&guarded{resting, p.clock.Add(-time.Hour)})
 	}), "whoever could take over rests")
+}
+
+// TestWhatWasSeenBeforeAPromotionSaysNothing: a server that is the master now was
+// another's replica a moment ago, and what was accepted to be lost is no measure.
+func TestWhatWasSeenBeforeAPromotionSaysNothing(t *testing.T) {
+	around := &planned{stillLife: stillLife{c: caseOf(t, "healthy/all-well"), clock: time.Now()}}
+	around.open.Plan = promote.Plan{ID: 1, Product: "shop", Kind: promote.Failover, From: "b", Target: "a", After: &around.c.Chain, Loss: &promote.Loss{},
+		Steps: []promote.Step{{Goal: promote.Drained, Server: "a"}, {Goal: promote.Standing}, {Goal: promote.Standing}}, Commit: 1}
+	mind := NewMind("shop", around, func(Event) {})
+	mind.setHighWater(topology.MustGTIDSet("ffffffff-0000-4000-8000-00000000000f:1-9"))
+	step := func(next int) {
+		around.clock = around.clock.Add(time.Minute)
+		around.open.Next = next
+		done, err := mind.step(t.Context(), journal.Product{Chain: around.c.Chain, Open: &around.open})
+		require.NoError(t, err)
+		require.True(t, done)
+	}
+	step(1)
+	assert.Equal(t, around.Now(), mind.settledAt)
+	assert.Equal(t, around.Now(), mind.guarded.Load().settledAt)
+	assert.True(t, mind.HighWater().Empty())
+	step(2)
+	assert.Equal(t, around.Now().Add(-time.Minute), mind.settledAt, "the steps after it change nothing of that")
 }

@@ -56,9 +56,6 @@ func (m *Mind) resume(ctx context.Context, p journal.Product) (again bool, err e
 			for _, step := range open.Plan.Steps { // it worked: its next failure is a first one
 				delete(m.resting, restKey(topology.Verdict{Rule: open.Plan.Rule, Server: step.Server}))
 			}
-			if open.Plan.Loss != nil {
-				m.setHighWater(topology.GTIDSet{}) // what is lost is no measure any more
-			}
 			return true, nil
 		}
 		p = next
@@ -97,7 +94,20 @@ func (m *Mind) step(ctx context.Context, p journal.Product) (done bool, err erro
 	if err != nil && !errors.Is(err, journal.ErrStale) {
 		return false, fmt.Errorf("record %s of %s: %w", step, m.product, err)
 	}
+	if open.Plan.Kind.Promotes() && !open.Undoing && open.Next == open.Plan.Commit {
+		m.promoted(open.Plan)
+	}
 	return true, nil
+}
+
+// promoted: the chain has another master from now on, and what was seen of it
+// before it was that is no measure.
+func (m *Mind) promoted(plan promote.Plan) {
+	m.settledAt = m.around.Now()
+	m.guarded.Store(&guarded{m.restingAt(m.settledAt), m.settledAt})
+	if plan.Loss != nil {
+		m.setHighWater(topology.GTIDSet{}) // nor is what was lost
+	}
 }
 
 // wait notes that the plan cannot go on, and whom it waits for.
@@ -138,6 +148,9 @@ func (m *Mind) leave(ctx context.Context, open promote.Progress, course promote.
 		return false, fmt.Errorf("%s plan %d of %s: %w", course, open.Plan.ID, m.product, err)
 	}
 	m.failed, m.failedAt, m.settledAt = "", "", m.around.Now()
+	if course == promote.Supersede {
+		m.promoted(open.Plan)
+	}
 	return true, nil
 }
 
