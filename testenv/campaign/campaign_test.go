@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,46 @@ func TestReignsComeFromTheJournal(t *testing.T) {
 	}
 	assert.Equal(t, []check.Reign{{Server: "db1"},
 		{Epoch: 2, Server: "db2", Early: ended.Add(-700 * time.Millisecond), Opened: ended.Add(-20 * time.Millisecond)}}, reigns("db1", history))
+}
+
+func TestPromotionsAreCounted(t *testing.T) {
+	entry := func(what promote.Kind, outcome, to string, opened ...string) journal.Entry {
+		e := journal.Entry{What: string(what), Outcome: outcome, To: to}
+		for _, server := range opened {
+			e.Phases = append(e.Phases, promote.Note{Step: promote.Step{Goal: promote.Writable, Server: server}.String()})
+		}
+		return e
+	}
+	handover, overtaken := entry(promote.Switchover, api.OutcomeDone, "db2", "db2"), entry(promote.Switchover, "overtaken: db2 was opened and is dead now", "db2", "db2")
+	away, failover := entry(promote.Switchover, api.OutcomeDone, "db3", "db3"), entry(promote.Failover, api.OutcomeDone, "db3", "db3")
+	back := entry(promote.Switchover, "taken back: slow", "db2", "db1")
+	for name, tt := range map[string]struct {
+		fault      string
+		history    []journal.Entry
+		promotions int
+		broken     int
+	}{
+		"a harmless fault":                        {"partition-candidate", nil, 0, 0},
+		"and a switchover":                        {"partition-candidate", []journal.Entry{handover}, 1, 0},
+		"whose new master is struck":              {"partition-candidate", []journal.Entry{handover, failover}, 2, 0},
+		"before it was finished":                  {"partition-candidate", []journal.Entry{overtaken, failover}, 2, 0},
+		"but one failover is enough":              {"partition-candidate", []journal.Entry{handover, failover, failover}, 3, 1},
+		"a switchover that was taken back":        {"partition-candidate", []journal.Entry{back}, 0, 0},
+		"hands nothing over":                      {"partition-candidate", []journal.Entry{back, failover}, 1, 1},
+		"nor does one to another":                 {"partition-candidate", []journal.Entry{away, failover}, 2, 2},
+		"what no master is failed over from":      {"disk-slow-candidate", []journal.Entry{handover, failover}, 2, 2},
+		"a failover for the one that handed over": {"kill-master", []journal.Entry{handover, failover}, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := slices.IndexFunc(Faults(), func(f Fault) bool { return f.Name == tt.fault })
+			require.GreaterOrEqual(t, i, 0)
+			r := &run{Draw: Draw{Fault: Faults()[i], Workload: Switching}, scene: &Scene{seats: map[topology.Seat]string{topology.Master: "db1", topology.Candidate: "db2"}}}
+			r.record.Expected = r.Fault.expected(r.Workload)
+			r.countPromotions(tt.history)
+			assert.Equal(t, tt.promotions, r.record.Promotions)
+			assert.Len(t, r.record.Broken, tt.broken, "%v", r.record.Broken)
+		})
+	}
 }
 
 func TestWhatCountsAsRest(t *testing.T) {

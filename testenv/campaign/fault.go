@@ -53,6 +53,9 @@ type Fault struct {
 	What string
 	// Promotions are those of failoverd's own accord.
 	Promotions Promotions
+	// MasterToo says that the candidate is struck by what a master is failed over from: one failover is right when a
+	// switchover handed over to it first.
+	MasterToo bool
 	// Begin breaks something and returns at once, unless the fault has several stages.
 	Begin func(ctx context.Context, s *Scene) error
 	// Awaits holds the fault until a promotion was seen, for at most a minute.

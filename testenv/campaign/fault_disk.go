@@ -27,10 +27,10 @@ func diskFaults() []Fault {
 	slow := func(d *testenv.Disk) error { d.Slow(slowSync); return nil }
 	return []Fault{
 		{Name: "disk-full-master", What: "the master's disk is full for 20 s", Promotions: one, Hold: 20 * time.Second, Needs: disks, Patience: 2 * looksAgain, Returning: looksAgain, Begin: onSeat(topology.Master, fill)},
-		{Name: "disk-full-candidate", What: "the candidate's disk is full for 20 s", Promotions: none, Hold: 20 * time.Second, Needs: disks, Patience: 2 * looksAgain, Returning: looksAgain, Begin: onSeat(topology.Candidate, fill)},
+		{Name: "disk-full-candidate", What: "the candidate's disk is full for 20 s", Promotions: none, MasterToo: true, Hold: 20 * time.Second, Needs: disks, Patience: 2 * looksAgain, Returning: looksAgain, Begin: onSeat(topology.Candidate, fill)},
 		{Name: "disk-full-leader", What: "the leading watcher's disk is full for 15 s", Promotions: none, Hold: 15 * time.Second, Needs: disks, Begin: onLeader(fill)},
 		{Name: "disk-stalled-master", What: "nothing can be written to the master's disk for 20 s", Promotions: one, Hold: 20 * time.Second, Needs: disks, Begin: onSeat(topology.Master, stall)},
-		{Name: "disk-stalled-candidate", What: "nothing can be written to the candidate's disk for 20 s", Promotions: none, Hold: 20 * time.Second, Needs: disks, Begin: onSeat(topology.Candidate, stall)},
+		{Name: "disk-stalled-candidate", What: "nothing can be written to the candidate's disk for 20 s", Promotions: none, MasterToo: true, Hold: 20 * time.Second, Needs: disks, Begin: onSeat(topology.Candidate, stall)},
 		{Name: "disk-stalled-leader", What: "nothing can be written to the leading watcher's disk for 15 s", Promotions: none, Hold: 15 * time.Second, Needs: disks, Begin: onLeader(stall)},
 		{Name: "disk-stalled-leader-kill-master", What: "nothing can be written to the leading watcher's disk, then the master is killed", Promotions: one, Awaits: true,
 			Hold: 2 * time.Second, Needs: disks, Begin: func(_ context.Context, s *Scene) error {

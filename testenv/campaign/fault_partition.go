@@ -25,7 +25,7 @@ func partitionFaults() []Fault {
 			}},
 		{Name: "partition-43s", What: "the master is cut off from everybody for 43 s", Promotions: one, Hold: 43 * time.Second, Needs: partitions,
 			Begin: func(_ context.Context, s *Scene) error { return s.isolate(nil, s.master().Name) }},
-		{Name: "partition-candidate", What: "the candidate is cut off from everybody", Promotions: none, Hold: 15 * time.Second, Needs: partitions,
+		{Name: "partition-candidate", What: "the candidate is cut off from everybody", Promotions: none, MasterToo: true, Hold: 15 * time.Second, Needs: partitions,
 			Begin: func(_ context.Context, s *Scene) error { return s.isolate(nil, s.candidate().Name) }},
 		{Name: "partition-leader", What: "the leading watcher is cut off from everybody", Promotions: none, Hold: 15 * time.Second, Needs: partitions,
 			Begin: func(_ context.Context, s *Scene) error { return s.isolate(nil, s.leader) }},

@@ -14,12 +14,12 @@ import (
 func serverFaults() []Fault {
 	return []Fault{
 		{Name: "kill-master", What: "kill -9 of the master", Promotions: one, Awaits: true, Hold: 2 * time.Second, Quick: true, Begin: killSeats(topology.Master)},
-		{Name: "kill-candidate", What: "kill -9 of the candidate: another server has to acknowledge", Promotions: none, Hold: 10 * time.Second, Quick: true, Begin: killSeats(topology.Candidate)},
+		{Name: "kill-candidate", What: "kill -9 of the candidate: another server has to acknowledge", Promotions: none, MasterToo: true, Hold: 10 * time.Second, Quick: true, Begin: killSeats(topology.Candidate)},
 		{Name: "kill-slave", What: "kill -9 of the slave", Promotions: none, Hold: 5 * time.Second, Quick: true, Begin: killSeats(topology.Slave)},
 		{Name: "kill-dump", What: "kill -9 of the dump slave", Promotions: none, Hold: 5 * time.Second, Quick: true, Begin: killSeats(topology.Dump)},
 		{Name: "freeze-master-2s", What: "SIGSTOP of the master for 2 s, then SIGCONT", Promotions: none, Hold: 2 * time.Second, Begin: freezeSeats(topology.Master)},
 		{Name: "freeze-master-60s", What: "SIGSTOP of the master for a minute, then SIGCONT", Promotions: one, Hold: 60 * time.Second, Begin: freezeSeats(topology.Master)},
-		{Name: "freeze-candidate", What: "SIGSTOP of the candidate for 15 s", Promotions: none, Hold: 15 * time.Second, Begin: freezeSeats(topology.Candidate)},
+		{Name: "freeze-candidate", What: "SIGSTOP of the candidate for 15 s", Promotions: none, MasterToo: true, Hold: 15 * time.Second, Begin: freezeSeats(topology.Candidate)},
 		{Name: "freeze-slave", What: "SIGSTOP of the slave for 10 s", Promotions: none, Hold: 10 * time.Second, Begin: freezeSeats(topology.Slave)},
 		{Name: "freeze-dump", What: "SIGSTOP of the dump slave for 10 s", Promotions: none, Hold: 10 * time.Second, Begin: freezeSeats(topology.Dump)},
 		{Name: "flapping-master", What: "whoever is master is frozen for 5 s and thawed for 5 s, over and over for a minute, with a hold-down of four",
