@@ -197,10 +197,11 @@ func stopDrained(ctx context.Context, conn *sql.Conn, applierStopped bool) error
 }
 
 // SetSuperReadOnly implements promote.Server. Closing waits at most a second for
-// commits in flight, then fails with the server's lock wait timeout (1205).
+// statements and commits in flight, then fails with the server's lock wait timeout
+// (1205) and names them.
 func (s *Server) SetSuperReadOnly(ctx context.Context, on bool) error {
 	if on {
-		return s.exec(ctx, "close for writes", closeSQL)
+		return s.closeForWrites(ctx)
 	}
 	return s.change(ctx, "open for writes", s.cfg.Timeout, func(ctx context.Context, conn *sql.Conn) error {
 		var until string

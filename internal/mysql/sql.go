@@ -116,6 +116,22 @@ WHERE a.CHANNEL_NAME = ''`
 	// lock_wait_timeout. 5.7. Privilege: SYSTEM_VARIABLES_ADMIN.
 	closeSQL = `SET GLOBAL super_read_only = ON`
 
+	// holdUpsSQL are the sessions that closeSQL waits for, in the order of their ids,
+	// and whether each waits for a row lock. 8.0 (data_lock_waits).
+	holdUpsSQL = `SELECT t.PROCESSLIST_ID, t.THREAD_ID IN (SELECT REQUESTING_THREAD_ID FROM performance_schema.data_lock_waits)
+ ` + holdUpsFrom + ` ORDER BY t.PROCESSLIST_ID`
+
+	// longHoldUpsSQL are those that were there a second ago: id, user, host, seconds and
+	// the first word of the statement, whose other words may be values, the longest first. 8.0.
+	longHoldUpsSQL = `SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, COALESCE(t.PROCESSLIST_HOST, ''), t.PROCESSLIST_TIME,
+ COALESCE(LEFT(SUBSTRING_INDEX(t.PROCESSLIST_INFO, ' ', 1), 20), t.PROCESSLIST_COMMAND)
+ ` + holdUpsFrom + ` AND t.PROCESSLIST_TIME >= 1 GROUP BY t.THREAD_ID ORDER BY t.PROCESSLIST_TIME DESC LIMIT 3`
+
+	// holdUpsFrom: a statement that changes something holds the global lock in this mode,
+	// a commit the one of commits. What waits for them itself does not hold them.
+	holdUpsFrom = `FROM performance_schema.metadata_locks m JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID
+ WHERE m.OBJECT_TYPE IN ('GLOBAL', 'COMMIT') AND m.LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND m.LOCK_STATUS = 'GRANTED' AND t.PROCESSLIST_USER IS NOT NULL`
+
 	// openUntilSQL gives the moment, by the server's clock, until which openSQL may
 	// take effect. Any version.
 	openUntilSQL = `SELECT CAST(NOW(6) + INTERVAL 2 SECOND AS CHAR)`
@@ -167,6 +183,10 @@ WHERE a.CHANNEL_NAME = ''`
 
 	// killSQL ends one session; of one's own account no privilege is needed. Any version.
 	killSQL = `KILL CONNECTION %d`
+
+	// killQuerySQL ends a session's statement; of another account the privilege is
+	// CONNECTION_ADMIN, and SYSTEM_USER for one that has it. Any version.
+	killQuerySQL = `KILL QUERY %d`
 
 	// beatSQL writes one watcher's heartbeat, by the master's clock: only its clock and
 	// the replica's then matter to lagSQL. 8.0. Privilege: INSERT, UPDATE on the table.
@@ -300,7 +320,7 @@ var (
 	// which of them a dead master's people had disabled.
 	probePrivileges = []string{"EVENT"}
 	// controlPrivileges: RELOAD is for RESET REPLICA and the nudge, CONNECTION_ADMIN
-	// for offline mode and for staying connected while it is on. EVENT to
+	// for offline mode, for staying connected while it is on, and for KILL. EVENT to
 	// SYSTEM_USER are for events of all definers, root's too; they give away
 	// nothing that REPLICATION_SLAVE_ADMIN, with which a server can be made the
 	// replica of any other, has not. REFERENCES shows the names of columns.
