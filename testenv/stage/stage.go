@@ -122,6 +122,9 @@ func (s *Stage) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.Product = s.Chain.Product
+	if err := use(ctx, s.Chain.Servers); err != nil {
+		return err
+	}
 	if err := s.makeLedger(ctx); err != nil {
 		return err
 	}
