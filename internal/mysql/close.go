@@ -76,11 +76,11 @@ func (s *Server) whoHoldsUp(ctx context.Context) string {
 		defer rows.Close()
 		for rows.Next() {
 			var id, seconds uint64
-			var user, host, statement string
-			if err := rows.Scan(&id, &user, &host, &seconds, &statement); err != nil {
+			var whose, statement string
+			if err := rows.Scan(&id, &whose, &seconds, &statement); err != nil {
 				return err
 			}
-			who = append(who, fmt.Sprintf("session %d of %s@%s (%s, %d s)", id, user, host, statement, seconds))
+			who = append(who, fmt.Sprintf("session %d of %s (%s, %d s)", id, whose, statement, seconds))
 		}
 		return rows.Err()
 	})

@@ -91,3 +91,36 @@ func TestClosingNamesWhatItWaitedFor(t *testing.T) {
 	require.NoError(t, <-c.waiter)
 	require.NoError(t, a.server.SetSuperReadOnly(ctx, true))
 }
+
+// TestClosingLeavesTheApplierAlone: a server that was opened by hand is fenced, and its
+// SQL thread waits for a row of a client's.
+func TestClosingLeavesTheApplierAlone(t *testing.T) {
+	w, ctx := world(t), t.Context()
+	a, b := w.A.(*realNode), w.B.(*realNode)
+	require.NoError(t, a.mysqld.Exec(ctx, "DROP TABLE IF EXISTS shop.contended"))
+	require.NoError(t, a.mysqld.Exec(ctx, "CREATE TABLE shop.contended (id INT PRIMARY KEY, v INT NOT NULL)"))
+	require.NoError(t, a.mysqld.Exec(ctx, "INSERT INTO shop.contended VALUES (1, 0)"))
+	facts, err := a.server.Look(ctx)
+	require.NoError(t, err)
+	require.NoError(t, b.server.WaitExecuted(ctx, facts.Executed, 10*time.Second))
+	require.NoError(t, b.server.SetSuperReadOnly(ctx, false))
+	tx, err := b.mysqld.DB().BeginTx(ctx, nil)
+	require.NoError(t, err)
+	_, err = tx.ExecContext(ctx, "UPDATE shop.contended SET v = 7 WHERE id = 1")
+	require.NoError(t, err)
+	require.NoError(t, a.mysqld.Exec(ctx, "UPDATE shop.contended SET v = 1 WHERE id = 1"))
+	require.Eventually(t, func() bool {
+		var waits int
+		err := b.mysqld.DB().QueryRowContext(ctx, "SELECT COUNT(*) FROM performance_schema.data_lock_waits").Scan(&waits)
+		return err == nil && waits == 1
+	}, 10*time.Second, 10*time.Millisecond)
+
+	err = b.server.SetSuperReadOnly(ctx, true)
+	assert.EqualValues(t, errLockWait, serverNumber(err))
+	assert.ErrorContains(t, err, "of the SQL thread (")
+	require.NoError(t, tx.Rollback())
+	require.Eventually(t, func() bool { return b.server.SetSuperReadOnly(ctx, true) == nil }, 10*time.Second, 10*time.Millisecond)
+	facts, err = a.server.Look(ctx)
+	require.NoError(t, err)
+	assert.NoError(t, b.server.WaitExecuted(ctx, facts.Executed, 10*time.Second), "the SQL thread runs")
+}

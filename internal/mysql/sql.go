@@ -116,21 +116,25 @@ WHERE a.CHANNEL_NAME = ''`
 	// lock_wait_timeout. 5.7. Privilege: SYSTEM_VARIABLES_ADMIN.
 	closeSQL = `SET GLOBAL super_read_only = ON`
 
-	// holdUpsSQL are the sessions that closeSQL waits for, in the order of their ids,
-	// and whether each waits for a row lock. 8.0 (data_lock_waits).
-	holdUpsSQL = `SELECT t.PROCESSLIST_ID, t.THREAD_ID IN (SELECT REQUESTING_THREAD_ID FROM performance_schema.data_lock_waits)
+	// holdUpsSQL are the sessions that closeSQL waits for, in the order of their ids, and
+	// whether each may be ended and waits for a row lock. 8.0 (data_lock_waits).
+	holdUpsSQL = `SELECT t.PROCESSLIST_ID, NOT ` + applies + ` AND t.THREAD_ID IN (SELECT REQUESTING_THREAD_ID FROM performance_schema.data_lock_waits)
  ` + holdUpsFrom + ` ORDER BY t.PROCESSLIST_ID`
 
-	// longHoldUpsSQL are those that were there a second ago: id, user, host, seconds and
+	// longHoldUpsSQL are those that were there a second ago: id, whose, seconds and
 	// the first word of the statement, whose other words may be values, the longest first. 8.0.
-	longHoldUpsSQL = `SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, COALESCE(t.PROCESSLIST_HOST, ''), t.PROCESSLIST_TIME,
+	longHoldUpsSQL = `SELECT t.PROCESSLIST_ID, IF(` + applies + `, 'the SQL thread', CONCAT(COALESCE(t.PROCESSLIST_USER, ''), '@', COALESCE(t.PROCESSLIST_HOST, ''))), t.PROCESSLIST_TIME,
  COALESCE(LEFT(SUBSTRING_INDEX(t.PROCESSLIST_INFO, ' ', 1), 20), t.PROCESSLIST_COMMAND)
  ` + holdUpsFrom + ` AND t.PROCESSLIST_TIME >= 1 GROUP BY t.THREAD_ID ORDER BY t.PROCESSLIST_TIME DESC LIMIT 3`
+
+	// applies tells the threads of replication, which would stop with an error. With
+	// terminology_use_previous they have their old names.
+	applies = `t.NAME REGEXP '^thread/sql/(replica|slave)_'`
 
 	// holdUpsFrom: a statement that changes something holds the global lock in this mode,
 	// a commit the one of commits. What waits for them itself does not hold them.
 	holdUpsFrom = `FROM performance_schema.metadata_locks m JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID
- WHERE m.OBJECT_TYPE IN ('GLOBAL', 'COMMIT') AND m.LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND m.LOCK_STATUS = 'GRANTED' AND t.PROCESSLIST_USER IS NOT NULL`
+ WHERE m.OBJECT_TYPE IN ('GLOBAL', 'COMMIT') AND m.LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND m.LOCK_STATUS = 'GRANTED' AND t.PROCESSLIST_ID IS NOT NULL`
 
 	// openUntilSQL gives the moment, by the server's clock, until which openSQL may
 	// take effect. Any version.
