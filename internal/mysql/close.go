@@ -76,11 +76,11 @@ func (s *Server) whoHoldsUp(ctx context.Context) string {
 		defer rows.Close()
 		for rows.Next() {
 			var id, seconds uint64
-			var whose, statement string
-			if err := rows.Scan(&id, &whose, &seconds, &statement); err != nil {
+			var whose, statement, state string
+			if err := rows.Scan(&id, &whose, &seconds, &statement, &state); err != nil {
 				return err
 			}
-			who = append(who, fmt.Sprintf("session %d of %s (%s, %d s)", id, whose, statement, seconds))
+			who = append(who, fmt.Sprintf("session %d of %s (%s, %d s, %s)", id, whose, statement, seconds, state))
 		}
 		return rows.Err()
 	})
@@ -90,5 +90,5 @@ func (s *Server) whoHoldsUp(ctx context.Context) string {
 	case len(who) == 0:
 		return "what held it up has ended since, try again"
 	}
-	return "held up by " + strings.Join(who, ", ") + ": wait for that, or KILL the session there"
+	return "held up by " + strings.Join(who, ", ") + ": wait for that, or end it there"
 }

@@ -79,6 +79,7 @@ func TestClosingNamesWhatItWaitedFor(t *testing.T) {
 	err = a.server.SetSuperReadOnly(ctx, true)
 	assert.EqualValues(t, errLockWait, serverNumber(err))
 	assert.ErrorContains(t, err, fmt.Sprintf("session %d of root@localhost (UPDATE, ", id))
+	assert.ErrorContains(t, err, "User sleep")
 	assert.NotContains(t, err.Error(), "4711", "values are nobody's business")
 	select {
 	case err := <-c.waiter:

@@ -121,10 +121,10 @@ WHERE a.CHANNEL_NAME = ''`
 	holdUpsSQL = `SELECT t.PROCESSLIST_ID, NOT ` + applies + ` AND t.THREAD_ID IN (SELECT REQUESTING_THREAD_ID FROM performance_schema.data_lock_waits)
  ` + holdUpsFrom + ` ORDER BY t.PROCESSLIST_ID`
 
-	// longHoldUpsSQL are those that were there a second ago: id, whose, seconds and
-	// the first word of the statement, whose other words may be values, the longest first. 8.0.
+	// longHoldUpsSQL are those that were there a second ago, the longest first: id, whose,
+	// seconds, the first word of the statement (the others may be values) and its state. 8.0.
 	longHoldUpsSQL = `SELECT t.PROCESSLIST_ID, IF(` + applies + `, 'the SQL thread', CONCAT(COALESCE(t.PROCESSLIST_USER, ''), '@', COALESCE(t.PROCESSLIST_HOST, ''))), t.PROCESSLIST_TIME,
- COALESCE(LEFT(SUBSTRING_INDEX(t.PROCESSLIST_INFO, ' ', 1), 20), t.PROCESSLIST_COMMAND)
+ COALESCE(LEFT(SUBSTRING_INDEX(t.PROCESSLIST_INFO, ' ', 1), 20), t.PROCESSLIST_COMMAND), COALESCE(t.PROCESSLIST_STATE, '')
  ` + holdUpsFrom + ` AND t.PROCESSLIST_TIME >= 1 GROUP BY t.THREAD_ID ORDER BY t.PROCESSLIST_TIME DESC LIMIT 3`
 
 	// applies tells the threads of replication, which would stop with an error. With
