@@ -88,7 +88,7 @@ func (s *Server) whoHoldsUp(ctx context.Context) string {
 	case err != nil:
 		return "who holds it up is not known: " + err.Error()
 	case len(who) == 0:
-		return "what held it up has ended since, try again"
+		return "what held it up has ended since, or performance_schema does not show it: try again"
 	}
 	return "held up by " + strings.Join(who, ", ") + ": wait for that, or end it there"
 }

@@ -122,9 +122,9 @@ WHERE a.CHANNEL_NAME = ''`
  ` + holdUpsFrom + ` ORDER BY t.PROCESSLIST_ID`
 
 	// longHoldUpsSQL are those that were there a second ago, the longest first: id, whose,
-	// seconds, the first word of the statement (the others may be values) and its state. 8.0.
+	// seconds, the letters that the statement begins with (the rest may be values) and its state. 8.0.
 	longHoldUpsSQL = `SELECT t.PROCESSLIST_ID, IF(` + applies + `, 'the SQL thread', CONCAT(COALESCE(t.PROCESSLIST_USER, ''), '@', COALESCE(t.PROCESSLIST_HOST, ''))), t.PROCESSLIST_TIME,
- COALESCE(LEFT(SUBSTRING_INDEX(t.PROCESSLIST_INFO, ' ', 1), 20), t.PROCESSLIST_COMMAND), COALESCE(t.PROCESSLIST_STATE, '')
+ COALESCE(REGEXP_SUBSTR(t.PROCESSLIST_INFO, '^[A-Za-z]+'), t.PROCESSLIST_COMMAND), COALESCE(t.PROCESSLIST_STATE, '')
  ` + holdUpsFrom + ` AND t.PROCESSLIST_TIME >= 1 GROUP BY t.THREAD_ID ORDER BY t.PROCESSLIST_TIME DESC LIMIT 3`
 
 	// applies tells the threads of replication, which would stop with an error. With
